@@ -1,0 +1,99 @@
+"""The canonical results as they lie in object storage: what engines make and projects serves (API.md).
+
+Boxes are `(x0, y0, x1, y1)`, each 0-1 of the upright page, origin top left. Confidences are 0-1, or None where the
+engine did not say.
+"""
+
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+Box = tuple[float, float, float, float]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class EngineInfo(_Part):
+    """Which engine made a result, in which version and configuration."""
+
+    name: str
+    version: str
+    config_hash: str | None = None
+
+
+class Word(_Part):
+    """A word and where it stands."""
+
+    text: str
+    confidence: float | None
+    box: Box
+
+
+class Line(_Part):
+    """A line of text, in reading order on its page."""
+
+    text: str
+    confidence: float | None
+    box: Box
+    words: list[Word]
+
+
+class Page(_Part):
+    """A page. `width` and `height` are of the upright page in `unit`; `rotation` is what was applied to get there."""
+
+    number: int
+    width: float
+    height: float
+    unit: str = "px"
+    rotation: int = 0
+    source: str = "ocr"
+    confidence: float | None
+    lines: list[Line]
+
+
+class OcrResult(_Part):
+    """A read document."""
+
+    document_id: UUID
+    revision: int = 1
+    engine: EngineInfo
+    language: str | None
+    text: str
+    pages: list[Page]
+    warnings: list[str] = []
+
+
+class SpokenWord(_Part):
+    """A word and when it was said."""
+
+    start_ms: int
+    end_ms: int
+    text: str
+    confidence: float | None
+
+
+class Segment(_Part):
+    """A stretch of speech."""
+
+    start_ms: int
+    end_ms: int
+    text: str
+    confidence: float | None
+    speaker: str | None = None
+    low_confidence: bool = False
+    words: list[SpokenWord]
+
+
+class TranscriptResult(_Part):
+    """A transcribed recording."""
+
+    voice_sample_id: UUID
+    revision: int = 1
+    engine: EngineInfo
+    language: str | None
+    duration_ms: int
+    text: str
+    segments: list[Segment]
+    warnings: list[str] = []

@@ -1,0 +1,1 @@
+"""The only way in: limits, authentication, routing, one OpenAPI document."""

@@ -1,0 +1,1 @@
+"""Reads documents: text layer, RapidOCR or Google Document AI."""

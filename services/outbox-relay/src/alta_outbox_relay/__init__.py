@@ -1,0 +1,1 @@
+"""Moves outbox events into RabbitMQ, in order, without loss."""

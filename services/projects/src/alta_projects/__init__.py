@@ -1,0 +1,1 @@
+"""Projects, members, documents, voice samples and their results."""

@@ -1,0 +1,1 @@
+"""Transcribes recordings: faster-whisper or Google Speech-to-Text."""
