@@ -1,0 +1,1 @@
+"""Fixtures for every test of the checkout: real PostgreSQL, Redis, RabbitMQ and SMTP."""
