@@ -18,6 +18,7 @@ trap 'rm -f "$input"' EXIT
 { cat requirements/dev.in; printf '%s\n' "-e ./libs/common[db,http,messaging,redis,storage]"; for f in services/*; do printf -- '-e ./%s\n' "$f"; done; } > "$input"
 compile $skip "$input" -o requirements/dev.txt
 sed -i "s#$input#requirements/dev.in#" requirements/dev.txt
+compile requirements/build.in -o requirements/build.txt
 for folder in services/*; do
     name=$(basename "$folder")
     printf -- "-e ./libs/common\n-e ./%s\n-c dev.txt\n" "$folder" > "$input"
