@@ -1,0 +1,159 @@
+"""Processes of the local stack: free ports, starting, stopping, and ending what an earlier run left behind."""
+
+import contextlib
+import os
+import pwd
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+
+from alta_stack.settings import plain_environment
+
+# Below the range that the kernel hands out to outgoing connections, so that a port stays free until it is bound.
+_PORTS = range(20000, 32000)
+
+
+class StackError(Exception):
+    """Something the user has to know about; the message says what, and what to do."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Return `count` different loopback ports that nobody listens on."""
+    found: list[int] = []
+    for port in random.sample(_PORTS, k=len(_PORTS)):
+        if is_free(port):
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise StackError(f"no {count} free ports between {_PORTS.start} and {_PORTS.stop} on 127.0.0.1")
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Say whether a server could listen on `port`."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def find_program(name: str, *folders: str, package: str) -> str:
+    """Return the path of a program. Raises `StackError` naming the Debian package that carries it."""
+    for folder in folders:
+        if os.access(f"{folder}/{name}", os.X_OK):
+            return f"{folder}/{name}"
+    found = shutil.which(name, path=plain_environment()["PATH"])
+    if found is None:
+        raise StackError(f"{name} is not installed. On Debian or Ubuntu: sudo apt-get install {package}")
+    return found
+
+
+def spawn(
+    argv: list[str],
+    *,
+    cwd: Path,
+    env: dict[str, str],
+    log: Path,
+    death_signal: str = "TERM",
+    account: pwd.struct_passwd | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a server that ends with this thread, appending what it prints to `log`.
+
+    Call it from the main thread: the kernel sends `death_signal` when the thread that started the process ends, which
+    is what keeps a killed supervisor or test run from leaving servers behind.
+    """
+    wrapper = [find_program("setpriv", package="util-linux"), "--pdeathsig", death_signal]
+    if account is not None:
+        wrapper += ["--reuid", str(account.pw_uid), "--regid", str(account.pw_gid), "--clear-groups"]
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [*wrapper, "--", *argv],
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C belongs to the supervisor, which then stops its processes in order.
+            start_new_session=True,
+        )
+
+
+def stop(process: subprocess.Popen[bytes], first: signal.Signals, within: timedelta) -> None:
+    """Ask a process to end, and kill it with its whole session when it has not after `within`."""
+    if process.poll() is None:
+        process.send_signal(first)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(within.total_seconds())
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def wait_until(
+    ready: Callable[[], bool], process: subprocess.Popen[bytes], name: str, log: Path, within: timedelta
+) -> None:
+    """Wait for a server to answer. Raises `StackError` with the end of its log when it ends or takes too long."""
+    deadline = time.monotonic() + within.total_seconds()
+    while not ready():
+        if process.poll() is not None:
+            raise StackError(f"{name} ended with status {process.returncode} while starting.\n{last_lines(log)}")
+        if time.monotonic() > deadline:
+            raise StackError(f"{name} did not answer within {within.total_seconds():.0f} s.\n{last_lines(log)}")
+        time.sleep(0.05)
+
+
+def last_lines(log: Path, count: int = 15) -> str:
+    """Return the end of a log with its path above it."""
+    if not log.exists():
+        return f"  ({log} was not written)"
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 16_384))
+        lines = file.read().decode(errors="replace").splitlines()
+    return "\n".join([f"  --- end of {log}", *(f"  {line}" for line in lines[-count:])])
+
+
+def end_leftovers(folder: Path, names: frozenset[str]) -> list[int]:
+    """Kill servers that an earlier run left in `folder` and return their pids.
+
+    A server is ours when its name is one of `names` and it works inside `folder`: pids in files can be stale or
+    reused, a working directory cannot.
+    """
+    ours = [process for process in psutil.process_iter(["name"]) if _is_leftover(process, folder, names)]
+    for process in ours:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(ours, timeout=10)
+    return [process.pid for process in ours]
+
+
+def _is_leftover(process: psutil.Process, folder: Path, names: frozenset[str]) -> bool:
+    if process.info["name"] not in names:
+        return False
+    try:
+        return Path(process.cwd()).is_relative_to(folder)
+    except (psutil.Error, OSError):
+        return False
+
+
+def memory_bytes(pid: int) -> int:
+    """Return the resident memory of a process and its children; 0 when it is gone."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return 0
+    total = 0
+    for member in family:
+        with contextlib.suppress(psutil.Error):
+            total += int(member.memory_info().rss)
+    return total
