@@ -35,6 +35,8 @@ def create_api(
         redoc_url=None,
         # A redirect would be neither the resource nor a problem.
         redirect_slashes=False,
+        # Ours is RequestContextMiddleware; two server spans for one request would tell the story twice.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.token_verifier = verifier
     app.add_middleware(RequestContextMiddleware)
