@@ -1,0 +1,82 @@
+"""Telling the relay that there is something to do."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
+import asyncpg
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from alta_common.db.names import checked_identifier
+
+log = structlog.get_logger()
+
+CHANNEL = "alta_outbox"
+
+# Nudges within this time become one notification.
+_DEBOUNCE = timedelta(milliseconds=2)
+# After a failure; meanwhile the relay finds the events by itself.
+_PAUSE = timedelta(seconds=1)
+
+
+class OutboxWakeup:
+    """Sends `NOTIFY`, debounced, in a transaction and on a connection of its own.
+
+    Never inside a business transaction: there it takes a lock of the whole cluster until commit, and writers queue
+    behind each other. A notification that is lost costs a little time only, because relays look by themselves too.
+    """
+
+    def __init__(self, engine: AsyncEngine, schema: str) -> None:
+        self._url = engine.url
+        self._schema = checked_identifier(schema)
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._connection: asyncpg.Connection | None = None
+
+    def nudge(self) -> None:
+        """Have a notification sent soon. Returns at once and never fails. Call it on the event loop."""
+        self._wanted.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run(), name=f"outbox-wakeup-{self._schema}")
+
+    async def aclose(self) -> None:
+        """Stop, and close the connection."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        await self._disconnect()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self._notify()
+                await asyncio.sleep(_DEBOUNCE.total_seconds())
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("outbox.wakeup_failed", schema=self._schema, error=repr(error))
+                await self._disconnect()
+                await asyncio.sleep(_PAUSE.total_seconds())
+
+    async def _notify(self) -> None:
+        if self._connection is None or self._connection.is_closed():
+            url = self._url
+            self._connection = await asyncpg.connect(
+                host=url.host,
+                port=url.port,
+                user=url.username,
+                password=url.password,
+                database=url.database,
+                timeout=5,
+                command_timeout=5,
+                server_settings={"application_name": f"{self._schema}-outbox-wakeup"},
+            )
+        await self._connection.execute("SELECT pg_notify($1, $2)", CHANNEL, self._schema)
+
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

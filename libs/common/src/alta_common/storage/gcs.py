@@ -1,0 +1,144 @@
+"""Object storage in a Google Cloud Storage bucket."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from google.api_core.exceptions import GoogleAPIError, NotFound
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import storage
+from requests.adapters import HTTPAdapter
+from requests.exceptions import RequestException
+
+from alta_common.errors import UnavailableError
+from alta_common.settings import StorageSettings
+from alta_common.storage.object_storage import CHUNK_BYTES, ObjectNotFoundError, StoredObject, checked_key
+
+T = TypeVar("T")
+
+_THREADS = 16
+_TIMEOUT_SECONDS = 60
+# What an upload holds in memory; a multiple of 256 KiB, as resumable uploads want it.
+_UPLOAD_BYTES = 1024 * 1024
+
+
+class GcsObjectStorage:
+    """Keeps objects in a bucket. The client library blocks, so its calls run in a bounded pool of threads."""
+
+    def __init__(self, client: storage.Client, bucket: str) -> None:
+        self._bucket = client.bucket(bucket)
+        self._client = client
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="gcs")
+
+    async def put(self, key: str, chunks: AsyncIterator[bytes], content_type: str) -> StoredObject:
+        """Store what `chunks` yields as one resumable upload; nothing is visible before its end."""
+        blob = self._bucket.blob(checked_key(key), chunk_size=_UPLOAD_BYTES)
+        opener = partial(blob.open, "wb", content_type=content_type, timeout=_TIMEOUT_SECONDS)
+        writer: IO[bytes] = await self._run(key, opener)
+        digest, size = hashlib.sha256(), 0
+        try:
+            async for chunk in chunks:
+                await self._run(key, partial(_write, writer, digest, chunk))
+                size += len(chunk)
+        except BaseException:
+            await asyncio.shield(self._run(key, partial(_abandon, writer)))
+            raise
+        await self._run(key, writer.close)
+        return StoredObject(key, size, digest.hexdigest())
+
+    async def put_bytes(self, key: str, data: bytes, content_type: str) -> StoredObject:
+        """Store `data` in one request."""
+        blob = self._bucket.blob(checked_key(key))
+        await self._run(key, partial(blob.upload_from_string, data, content_type, timeout=_TIMEOUT_SECONDS))
+        return StoredObject(key, len(data), hashlib.sha256(data).hexdigest())
+
+    async def open(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the bytes from `start` up to, not including, `end`, in ranged requests."""
+        blob = self._bucket.blob(checked_key(key), chunk_size=_UPLOAD_BYTES)
+        # Asks for size and generation first, and then reads that generation: a replaced object is never mixed.
+        await self._run(key, partial(blob.reload, timeout=_TIMEOUT_SECONDS))
+        last = blob.size if end is None else min(end, blob.size)
+        reader: IO[bytes] = await self._run(key, partial(blob.open, "rb", timeout=_TIMEOUT_SECONDS))
+        try:
+            await self._run(key, partial(reader.seek, min(start, blob.size)))
+            while start < last:
+                chunk = await self._run(key, partial(reader.read, min(CHUNK_BYTES, last - start)))
+                if not chunk:
+                    break
+                start += len(chunk)
+                yield chunk
+        finally:
+            reader.close()
+
+    async def read(self, key: str) -> bytes:
+        """Return the whole object."""
+        blob = self._bucket.blob(checked_key(key))
+        data: bytes = await self._run(key, partial(blob.download_as_bytes, timeout=_TIMEOUT_SECONDS))
+        return data
+
+    async def size(self, key: str) -> int:
+        """Return the object's size in bytes."""
+        blob = self._bucket.blob(checked_key(key))
+        await self._run(key, partial(blob.reload, timeout=_TIMEOUT_SECONDS))
+        return int(blob.size)
+
+    async def delete(self, key: str) -> None:
+        """Remove the object; a missing one is fine."""
+        blob = self._bucket.blob(checked_key(key))
+        try:
+            await self._run(key, partial(blob.delete, timeout=_TIMEOUT_SECONDS))
+        except ObjectNotFoundError:
+            return
+
+    async def download_to(self, key: str, path: Path) -> None:
+        """Write the object to `path`."""
+        blob = self._bucket.blob(checked_key(key), chunk_size=_UPLOAD_BYTES)
+        await self._run(key, partial(blob.download_to_filename, str(path), timeout=_TIMEOUT_SECONDS))
+
+    async def check(self) -> None:
+        """Raise `UnavailableError` when the bucket does not answer."""
+        exists = await self._run("", partial(self._bucket.exists, timeout=5, retry=None))
+        if not exists:
+            raise UnavailableError(f"there is no bucket {self._bucket.name}")
+
+    async def _run(self, key: str, call: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        except NotFound:
+            raise ObjectNotFoundError(f"there is no object {key}") from None
+        except (GoogleAPIError, GoogleAuthError, RequestException) as error:
+            raise UnavailableError(f"Cloud Storage did not answer: {error}") from error
+
+
+def create_client(settings: StorageSettings) -> storage.Client:
+    """Return a client for the settings' project; with GCS_ENDPOINT set, one for an emulator without credentials."""
+    if settings.gcs_endpoint:
+        client = storage.Client(
+            project=settings.gcs_project_id or "local",
+            credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]  # google-auth ships no types for it
+            client_options={"api_endpoint": settings.gcs_endpoint},
+        )
+    elif settings.google_application_credentials is not None:
+        path = str(settings.google_application_credentials)
+        client = storage.Client.from_service_account_json(path, project=settings.gcs_project_id or None)
+    else:
+        client = storage.Client(project=settings.gcs_project_id or None)
+    # One connection a thread; the library's own pool has ten.
+    for scheme in ("https://", "http://"):
+        client._http.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=_THREADS))  # noqa: SLF001 - no other way
+    return client
+
+
+def _write(writer: IO[bytes], digest: "hashlib._Hash", chunk: bytes) -> None:
+    digest.update(chunk)
+    writer.write(chunk)
+
+
+def _abandon(writer: Any) -> None:
+    """Give up an upload without finishing it: `close` would make an object of what has arrived so far."""
+    writer.terminate()
