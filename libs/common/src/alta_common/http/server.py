@@ -1,8 +1,6 @@
 """Serving an ASGI application with uvicorn, as a process that stops cleanly."""
 
-import asyncio
 import math
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +8,8 @@ from contextlib import contextmanager
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
+
+from alta_common.process import on_stop_signals
 
 log = structlog.get_logger()
 
@@ -68,14 +68,9 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
+        # Never given back: a second signal must not cut short what the process does after its last request.
+        on_stop_signals(self._stop)
+        yield
 
     def _stop(self) -> None:
         if self._on_drain is not None:
