@@ -121,7 +121,7 @@ def _parameters(record: AuditRecord) -> dict[str, Any]:
 
 
 def _record(row: Row[Any]) -> AuditRecord:
-    details = json.loads(row.details)
+    details = json.loads(row.written_details)
     return AuditRecord(
         id=row.id,
         entry=AuditEntry(row.actor_id, row.action, row.subject_type, row.subject_id, row.stream, details),
@@ -150,11 +150,12 @@ VALUES (:stream, :seq, CAST(:occurred_at AS timestamptz), CAST(:actor_id AS uuid
 """
 
 _CHAIN = """
-SELECT * FROM {schema}.audit_log WHERE stream = :stream AND seq > :after AND seq <= :last ORDER BY seq LIMIT :limit
+SELECT *, CAST(details AS text) AS written_details FROM {schema}.audit_log
+WHERE stream = :stream AND seq > :after AND seq <= :last ORDER BY seq LIMIT :limit
 """
 
 _PAGE = """
-SELECT * FROM {schema}.audit_log
+SELECT *, CAST(details AS text) AS written_details FROM {schema}.audit_log
 WHERE (CAST(:stream AS uuid) IS NULL OR stream = CAST(:stream AS uuid))
   AND (CAST(:actor_id AS uuid) IS NULL OR actor_id = CAST(:actor_id AS uuid))
   AND (CAST(:action AS text) IS NULL OR action = CAST(:action AS text))

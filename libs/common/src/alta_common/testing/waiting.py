@@ -27,7 +27,7 @@ async def eventually(
     while True:
         answer, error = await _ask(probe)
         if error is None and answer:
-                return answer
+            return answer
         if time.monotonic() >= deadline:
             found = f"it raised {error!r}" if error else f"it was {answer!r}"
             raise AssertionError(

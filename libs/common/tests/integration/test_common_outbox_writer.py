@@ -128,7 +128,8 @@ async def test_old_days_go_when_nothing_of_them_waits(sessions: Sessions, superu
         "FOR VALUES FROM ('2020-01-02Z') TO ('2020-01-03Z')"
     )
     await superuser.execute(
-        "INSERT INTO projects.outbox_pending (shard, id, created_at, aggregate_id) VALUES (1, 1, '2020-01-02 10:00Z', $1)",
+        "INSERT INTO projects.outbox_pending (shard, id, created_at, aggregate_id) "
+        "VALUES (1, 1, '2020-01-02 10:00Z', $1)",
         new_id(),
     )
 
@@ -143,8 +144,8 @@ async def test_the_view_tells_where_each_event_stands(sessions: Sessions, superu
         await outbox.add(session, a_project_created(name="later"), deliver_at=utc_now() + timedelta(hours=1))
     ids = [row["id"] for row in await superuser.fetch("SELECT id FROM projects.outbox_event ORDER BY id")]
     await superuser.execute(
-        "UPDATE projects.outbox_pending SET attempts = 2, due_at = now() + interval '1 minute', last_error = 'no route' "
-        "WHERE id = $1",
+        "UPDATE projects.outbox_pending SET attempts = 2, due_at = now() + interval '1 minute', "
+        "last_error = 'no route' WHERE id = $1",
         ids[1],
     )
     await superuser.execute(
