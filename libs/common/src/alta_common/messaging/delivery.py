@@ -70,7 +70,7 @@ class DeliveryProcess:
         """Take one message to its end. Raises nothing but cancellation, which hands the message back."""
         with messages_running.labels(self._queue).track_inprogress():
             try:
-                envelope = Envelope.read(message)
+                envelope = Envelope.read(message.body, message.headers)
             except Exception as error:  # noqa: BLE001 - a message that nobody can read must not stop the queue
                 with bind_request(message.message_id or "unreadable"):
                     await self._bury(message, "unknown", error)

@@ -31,15 +31,15 @@ class Envelope:
     headers: Mapping[str, Any]
 
     @classmethod
-    def read(cls, message: AbstractIncomingMessage) -> "Envelope":
+    def read(cls, body: bytes, headers: Mapping[str, Any]) -> "Envelope":
         """Return a message's envelope. Raises `UnreadableMessageError`."""
         try:
-            attributes = orjson.loads(message.body)
+            attributes = orjson.loads(body)
         except ValueError as error:
             raise UnreadableMessageError("the body is not JSON") from error
         if not isinstance(attributes, dict) or not isinstance(attributes.get("id"), str):
             raise UnreadableMessageError("the body is not a CloudEvents envelope")
-        return cls(attributes, message.headers)
+        return cls(attributes, headers)
 
     @property
     def event_id(self) -> str:
