@@ -12,7 +12,8 @@ async def create_roles_and_schemas(superuser_dsn: str, passwords: dict[str, str]
 
     `superuser_dsn` names any database of the server; `passwords` has one password per role of `ROLES`.
     """
-    server = await asyncpg.connect(superuser_dsn)
+    # Not the services' database, which may not be there yet.
+    server = await asyncpg.connect(superuser_dsn, database="postgres")
     try:
         # Two test runs on one server may do this at the same moment; PostgreSQL's catalogue would refuse one of them.
         await server.execute("SELECT pg_advisory_lock(hashtext('alta_cluster'))")

@@ -1,5 +1,6 @@
 """Processes of the local stack: free ports, starting, stopping, and ending what an earlier run left behind."""
 
+import asyncio
 import contextlib
 import os
 import pwd
@@ -96,6 +97,22 @@ def stop(process: subprocess.Popen[bytes], first: signal.Signals, within: timede
             process.wait(within.total_seconds())
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+async def until_ended(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process to end, without a thread and without asking again and again."""
+    if process.poll() is not None:
+        return
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    # Readable when the process has ended (pidfd_open(2)).
+    descriptor = os.pidfd_open(process.pid)
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
     process.wait()
 
 

@@ -1,0 +1,99 @@
+# Alta Data: every command of the checkout. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+PYTHON_IN := .venv/bin
+STACK := $(PYTHON_IN)/python -m alta_stack
+SOURCES := libs services tests tools benchmarks samples
+# Tests to run: make test TESTS=services/projects; options: make test PYTEST_OPTIONS="-k upload -x"
+TESTS ?= libs services tests tools
+PYTEST_OPTIONS ?=
+# One service: make logs LOG=ocr, make restart NAME=gateway
+LOG ?=
+NAME ?=
+
+.PHONY: help
+help: ## list the commands
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: env
+env: ## make .venv and install what is missing (the other commands do it by themselves)
+	@tools/bootstrap.sh
+
+.PHONY: up
+up: env ## start everything and leave it running
+	@$(STACK) up
+
+.PHONY: demo
+demo: env ## start everything if needed and do the main job: documents and recordings in, text out
+	@$(STACK) demo
+
+.PHONY: down
+down: env ## stop everything; the data stays
+	@$(STACK) down
+
+.PHONY: status
+status: env ## show what runs where, with memory
+	@$(STACK) status
+
+.PHONY: logs
+logs: env ## follow the logs of all services, or of one: make logs LOG=ocr
+	@$(STACK) logs $(LOG)
+
+.PHONY: restart
+restart: env ## restart one service: make restart NAME=gateway
+	@$(STACK) restart $(NAME)
+
+.PHONY: reset
+reset: env ## stop everything and delete its data
+	@$(STACK) reset
+
+.PHONY: test
+test: env check ## check everything and run all tests on private servers
+	@echo "== tests"
+	$(STACK) with-infra -- $(PYTHON_IN)/pytest $(TESTS) $(PYTEST_OPTIONS)
+
+.PHONY: check
+check: lint types ## lint, format, types and the rules of the tree, without tests
+
+.PHONY: lint
+lint: env ## check style and the rules between packages
+	@echo "== ruff, import-linter"
+	$(PYTHON_IN)/ruff check .
+	$(PYTHON_IN)/ruff format --check .
+	$(PYTHON_IN)/lint-imports
+
+.PHONY: types
+types: env ## check types
+	@echo "== mypy"
+	$(PYTHON_IN)/mypy $(wildcard libs/*/src services/*/src) tools/alta_stack
+
+.PHONY: format
+format: env ## format the code and fix what ruff can fix
+	@$(PYTHON_IN)/ruff check --fix-only --quiet .
+	$(PYTHON_IN)/ruff format .
+
+.PHONY: bench
+bench: env ## measure the journey of uploads through the whole stack
+	@$(PYTHON_IN)/python benchmarks/journey.py
+
+.PHONY: lock
+lock: env ## lock all requirements anew, with hashes
+	@UV=$(PYTHON_IN)/uv requirements/lock.sh
+	awk '/^uv==/ {on = 1} on && !/^(uv==|    --hash)/ {exit} on' requirements/dev.txt | sed '$$ s/ \\$$//' > requirements/uv.txt
+
+.PHONY: env-example
+env-example: env ## write env.example anew from the settings of all services
+	@$(STACK) env-example > env.example.new
+	mv env.example.new env.example
+
+.PHONY: samples
+samples: env ## make the sample documents and recordings anew
+	@$(PYTHON_IN)/python samples/make_samples.py
+
+.PHONY: clean
+clean: ## delete caches
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
