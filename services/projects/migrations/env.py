@@ -1,0 +1,9 @@
+"""Alembic's entry: the schema `projects`, and the tables that our models map."""
+
+from alta_common.db.migrations import run_env
+
+# Imported for their tables.
+from alta_projects.models import document, member, project, unclaimed_object, voice_sample  # noqa: F401
+from alta_projects.models.base import SCHEMA, Base
+
+run_env(SCHEMA, Base.metadata)

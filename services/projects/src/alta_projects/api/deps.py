@@ -1,0 +1,72 @@
+"""What routes are handed: the use cases, built in `main.py`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+from fastapi import Depends, Request
+
+from alta_common.http.idempotency import IdempotencyKeys, StoredAnswer
+from alta_common.http.pagination import InvalidCursorError, decode_cursor, encode_cursor
+from alta_common.http.principal import CurrentPrincipal
+from alta_common.http.replay import IdempotencyKey
+from alta_projects.application.items import ItemService
+from alta_projects.application.members import MemberService
+from alta_projects.application.once import Once
+from alta_projects.application.projects import ProjectService
+from alta_projects.application.uploads import Intake, UploadService
+from alta_projects.models.media_item import MediaItem
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """Everything that routes call."""
+
+    projects: ProjectService
+    members: MemberService
+    uploads: UploadService
+    items: ItemService
+    keys: IdempotencyKeys
+    intakes: dict[type[MediaItem], Intake]
+
+
+def _use_cases(request: Request) -> UseCases:
+    use_cases: UseCases = request.app.state.use_cases
+    return use_cases
+
+
+App = Annotated[UseCases, Depends(_use_cases)]
+
+
+class OnceMaker:
+    """Makes the `Once` of a request, as soon as it is known how what it makes is answered for."""
+
+    def __init__(self, app: App, caller: CurrentPrincipal, key: IdempotencyKey = None) -> None:
+        self._keys = app.keys
+        self._caller_id = caller.user_id
+        self._key = key
+
+    def __call__(self, answer_of: Callable[[T], StoredAnswer]) -> Once[T]:
+        """Return how this request is recognised when it comes again."""
+        return Once(self._keys, self._caller_id, self._key, answer_of)
+
+
+OncePerKey = Annotated[OnceMaker, Depends()]
+
+
+def position_of(cursor: str | None) -> UUID | None:
+    """Return the id behind which the page begins. Raises `InvalidCursorError`."""
+    if cursor is None:
+        return None
+    try:
+        return UUID(decode_cursor(cursor)["after"])
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise InvalidCursorError from error
+
+
+def cursor_of(next_after: UUID | None) -> str | None:
+    """Return the cursor of the next page."""
+    return None if next_after is None else encode_cursor({"after": next_after})

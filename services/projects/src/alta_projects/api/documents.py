@@ -1,0 +1,75 @@
+"""Routes of documents."""
+
+from http import HTTPStatus
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from alta_common.contracts.results import OcrResult
+from alta_common.http.idempotency import StoredAnswer
+from alta_common.http.pagination import Page
+from alta_projects.api.items import ItemList, OneItem, ResultFormat, Wait, uploaded_answer
+from alta_projects.api.responses import content_responses, result_responses
+from alta_projects.api.schemas import DocumentOut
+from alta_projects.api.uploads import Upload, upload_body, upload_responses
+from alta_projects.application.uploads import Uploaded
+from alta_projects.models.document import Document
+
+router = APIRouter(prefix="/v1", tags=["Documents"])
+
+
+@router.post(
+    "/projects/{project_id}/documents",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=DocumentOut,
+    responses=upload_responses(DocumentOut),
+    openapi_extra=upload_body("PDF, PNG, JPEG, TIFF or WebP"),
+)
+async def upload_document(project_id: UUID, upload: Upload) -> Response:
+    """Upload a document to be read.
+
+    What it is is decided by its bytes. The same bytes again give the first document back, unless `allow_duplicate`.
+    """
+    return await upload.take(Document, project_id, _uploaded)
+
+
+@router.get("/projects/{project_id}/documents")
+async def list_documents(project_id: UUID, listing: ItemList) -> Page[DocumentOut]:
+    """List the documents of a project, newest first."""
+    return await listing.page(Document, project_id, DocumentOut.of)
+
+
+@router.get("/documents/{document_id}", response_model=DocumentOut)
+async def get_document(document_id: UUID, one: OneItem, wait: Wait = 0) -> Response:
+    """Read a document; `wait` holds the answer back until there is news."""
+    return await one.read(Document, document_id, DocumentOut.of, wait)
+
+
+@router.delete("/documents/{document_id}", status_code=HTTPStatus.NO_CONTENT)
+async def delete_document(document_id: UUID, one: OneItem) -> None:
+    """Delete a document with its file and result (managers; contributors their own)."""
+    await one.delete(Document, document_id)
+
+
+@router.head("/documents/{document_id}/content", include_in_schema=False)
+@router.get("/documents/{document_id}/content", responses=content_responses(), response_class=Response)
+async def get_document_content(document_id: UUID, one: OneItem) -> Response:
+    """Download the original, or the `Range` of it."""
+    return await one.content(Document, document_id)
+
+
+@router.get("/documents/{document_id}/result", responses=result_responses(OcrResult), response_class=Response)
+async def get_document_result(
+    document_id: UUID,
+    one: OneItem,
+    format: ResultFormat = ResultFormat.JSON,  # noqa: A002  the parameter's name in the API
+) -> Response:
+    """Read what the document says: the canonical result, or its text alone.
+
+    409 `result_not_ready` while it is being read, 409 `processing_failed` when it could not be.
+    """
+    return await one.result(Document, document_id, format)
+
+
+def _uploaded(uploaded: Uploaded[Document]) -> StoredAnswer:
+    return uploaded_answer(uploaded, DocumentOut.of, "/v1/documents")

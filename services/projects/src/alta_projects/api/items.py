@@ -1,0 +1,130 @@
+"""What the routes of documents and voice samples share beside the upload."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+from fastapi import Depends, Query, Request, Response
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from pydantic import AwareDatetime, BaseModel
+
+from alta_common.http.etags import IfNoneMatch, etag_of, not_modified
+from alta_common.http.idempotency import StoredAnswer
+from alta_common.http.pagination import Cursor, Limit, Page
+from alta_common.http.principal import CurrentPrincipal
+from alta_projects.api.answers import CACHE_CONTROL, item_etag, stored_answer, versioned
+from alta_projects.api.deps import App, cursor_of, position_of
+from alta_projects.api.downloads import content_response, started
+from alta_projects.api.fields import SearchText
+from alta_projects.application.uploads import Uploaded
+from alta_projects.models.media_item import ItemStatus, MediaItem
+from alta_projects.repositories.items import ItemFilter
+
+Item = TypeVar("Item", bound=MediaItem)
+Out = TypeVar("Out", bound=BaseModel)
+
+MAX_WAIT_SECONDS = 60
+
+Wait = Annotated[
+    int,
+    Query(
+        ge=0,
+        le=MAX_WAIT_SECONDS,
+        description="Seconds to wait for status or progress to change; with `If-None-Match`, for another version.",
+    ),
+]
+
+
+class ResultFormat(StrEnum):
+    """How a result is wanted."""
+
+    JSON = "json"
+    TEXT = "text"
+
+
+class ItemListRequest:
+    """Which items to list."""
+
+    def __init__(
+        self,
+        caller: CurrentPrincipal,
+        app: App,
+        *,
+        status: Annotated[list[ItemStatus] | None, Query(description="Only these; may be given several times.")] = None,
+        created_after: Annotated[AwareDatetime | None, Query(description="Only those made after this moment.")] = None,
+        q: Annotated[SearchText | None, Query(description="Only those whose filename contains this.")] = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> None:
+        self._caller = caller
+        self._app = app
+        self._wanted = ItemFilter(status, created_after, q)
+        self._limit = limit
+        self._cursor = cursor
+
+    async def page(self, kind: type[Item], project_id: UUID, out: Callable[[Item], Out]) -> Page[Out]:
+        """Return a page of a project's items."""
+        found = await self._app.items.list_items(
+            self._caller, kind, project_id, self._wanted, after=position_of(self._cursor), limit=self._limit
+        )
+        return Page(items=[out(item) for item in found.items], next_cursor=cursor_of(found.next_after))
+
+
+class ItemRequest:
+    """A request about one item."""
+
+    def __init__(self, request: Request, caller: CurrentPrincipal, app: App, if_none_match: IfNoneMatch = None) -> None:
+        self._request = request
+        self._caller = caller
+        self._items = app.items
+        self._if_none_match = if_none_match
+
+    async def read(self, kind: type[Item], item_id: UUID, out: Callable[[Item], BaseModel], wait: int) -> Response:
+        """Answer with the item, waiting for news of it if so asked."""
+        if wait:
+            patience = timedelta(seconds=wait)
+            item = await self._items.wait_for_news(self._caller, kind, item_id, patience, self._is_known())
+        else:
+            item = await self._items.get(self._caller, kind, item_id)
+        return versioned(out(item), item_etag(item), self._if_none_match)
+
+    async def content(self, kind: type[Item], item_id: UUID) -> Response:
+        """Answer with the original."""
+        item = await self._items.get(self._caller, kind, item_id)
+        return await content_response(self._request, self._items, item)
+
+    async def result(self, kind: type[Item], item_id: UUID, wanted: ResultFormat) -> Response:
+        """Answer with the result in a format."""
+        result = await self._items.result(self._caller, kind, item_id)
+        etag = etag_of(f"{result.item.revision}-{result.item.result_sha256}-{wanted.value}")
+        headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
+        if not_modified(self._if_none_match, etag):
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+        if wanted is ResultFormat.TEXT:
+            return PlainTextResponse(await result.text(), headers=headers)
+        return StreamingResponse(await started(result.stream()), headers=headers, media_type="application/json")
+
+    async def delete(self, kind: type[Item], item_id: UUID) -> None:
+        """Take the item away."""
+        await self._items.delete(self._caller, kind, item_id)
+
+    def _is_known(self) -> Callable[[MediaItem], bool] | None:
+        if self._if_none_match is None:
+            return None
+        return lambda item: not_modified(self._if_none_match, item_etag(item))
+
+
+ItemList = Annotated[ItemListRequest, Depends()]
+OneItem = Annotated[ItemRequest, Depends()]
+
+
+def uploaded_answer(uploaded: Uploaded[Item], out: Callable[[Item], BaseModel], place: str) -> StoredAnswer:
+    """Return the answer to an upload: 202 for a new item, 200 for the one that holds the same bytes."""
+    path = f"{place}/{uploaded.item.id}"
+    headers = {"ETag": item_etag(uploaded.item)}
+    if uploaded.is_new:
+        return stored_answer(HTTPStatus.ACCEPTED, out(uploaded.item), {**headers, "Location": path})
+    return stored_answer(HTTPStatus.OK, out(uploaded.item), {**headers, "Content-Location": path})

@@ -1,0 +1,189 @@
+"""What goes over the wire."""
+
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, EmailStr, Field
+
+from alta_common.http.app import ApiModel
+from alta_projects.api.fields import Description, JsonObject, Name
+from alta_projects.models.access import Role
+from alta_projects.models.document import Document
+from alta_projects.models.media_item import ItemStatus, MediaItem
+from alta_projects.models.member import Member
+from alta_projects.models.voice_sample import VoiceSample
+from alta_projects.repositories.members import KnownMember
+from alta_projects.repositories.projects import Membership
+
+
+class ProjectIn(ApiModel):
+    """A project to be made."""
+
+    name: Name = Field(examples=["Parish registers 1820-1860"])
+    description: Description | None = None
+    settings: JsonObject = Field(default_factory=dict, description="Settings of the project, e.g. `review`.")
+
+
+class ProjectChanges(ApiModel):
+    """What is to be different; what is left out stays. `settings` is a merge patch (RFC 7396)."""
+
+    name: Name = Field(default="", examples=["Parish registers 1820-1870"])
+    description: Description | None = None
+    settings: JsonObject = Field(default_factory=dict)
+
+
+class ProjectOut(BaseModel):
+    """A project, and what the caller is in it."""
+
+    id: UUID
+    name: str
+    description: str | None
+    settings: dict[str, Any]
+    role: Role
+    created_by: UUID
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+    @classmethod
+    def of(cls, membership: Membership) -> Self:
+        """Return a membership as it is shown."""
+        project = membership.project
+        return cls(
+            id=project.id,
+            name=project.name,
+            description=project.description,
+            settings=project.settings,
+            role=membership.role,
+            created_by=project.created_by,
+            created_at=project.created_at,
+            updated_at=project.updated_at,
+        )
+
+
+class MemberIn(ApiModel):
+    """Somebody to be given a place."""
+
+    email: Annotated[EmailStr, AfterValidator(str.lower)] = Field(max_length=254, examples=["ada@example.org"])
+    role: Role
+
+
+class MemberRole(ApiModel):
+    """What a member is to be."""
+
+    role: Role
+
+
+class InvitedOut(BaseModel):
+    """The answer to an invitation: the same whether or not the address has an account."""
+
+    email: str
+    role: Role
+    created_at: AwareDatetime
+
+    @classmethod
+    def of(cls, member: Member) -> Self:
+        """Return a new member as it is shown to the one who invited."""
+        return cls(email=member.invited_email or "", role=member.role, created_at=member.created_at)
+
+
+class MemberOut(BaseModel):
+    """A member; `user_id` is null while an invitation waits, and then `invitation_id` names it."""
+
+    user_id: UUID | None
+    invitation_id: UUID | None
+    email: str | None
+    full_name: str | None
+    role: Role
+    created_at: AwareDatetime
+    joined_at: AwareDatetime | None
+
+    @classmethod
+    def of(cls, known: KnownMember) -> Self:
+        """Return a member as it is shown."""
+        member, person = known.member, known.person
+        return cls(
+            user_id=member.user_id,
+            invitation_id=member.id if member.is_invitation else None,
+            email=person.email if person else member.invited_email,
+            full_name=person.full_name if person else None,
+            role=member.role,
+            created_at=member.created_at,
+            joined_at=member.joined_at,
+        )
+
+
+class ProgressOut(BaseModel):
+    """How far the work is; `total` is null until it is known."""
+
+    done: int
+    total: int | None
+    unit: str
+
+
+class ItemErrorOut(BaseModel):
+    """Why an item could not be read."""
+
+    code: str
+    detail: str
+    retryable: bool
+
+
+class _ItemOut(BaseModel):
+    id: UUID
+    project_id: UUID
+    filename: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+    status: ItemStatus
+    progress: ProgressOut
+    engine: str | None
+    language: str | None
+    confidence: float | None = Field(description="0-1, or null where no engine said.")
+    warnings: list[str]
+    needs_review: bool
+    review_status: str | None
+    error: ItemErrorOut | None
+    metadata: dict[str, Any]
+    created_by: UUID
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+    completed_at: AwareDatetime | None
+
+
+class DocumentOut(_ItemOut):
+    """A document."""
+
+    pages: int | None
+
+    @classmethod
+    def of(cls, document: Document) -> Self:
+        """Return a document as it is shown."""
+        return cls(**_shown(document), pages=document.pages)
+
+
+class VoiceSampleOut(_ItemOut):
+    """A voice sample."""
+
+    duration_ms: int | None
+
+    @classmethod
+    def of(cls, sample: VoiceSample) -> Self:
+        """Return a voice sample as it is shown."""
+        return cls(**_shown(sample), duration_ms=sample.duration_ms)
+
+
+def _shown(item: MediaItem) -> dict[str, Any]:
+    same = _ItemOut.model_fields.keys() - {"progress", "error", "metadata"}
+    return {
+        **{name: getattr(item, name) for name in same},
+        "progress": ProgressOut(done=item.progress_done, total=item.progress_total, unit=item.UNIT),
+        "error": _error(item),
+        "metadata": item.attributes,
+    }
+
+
+def _error(item: MediaItem) -> ItemErrorOut | None:
+    if item.error_code is None:
+        return None
+    return ItemErrorOut(code=item.error_code, detail=item.error_detail or "", retryable=bool(item.error_retryable))

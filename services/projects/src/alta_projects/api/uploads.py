@@ -1,0 +1,159 @@
+"""From a request to an upload: what the routes of documents and voice samples share."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import orjson
+from fastapi import Depends, Query, Request, Response
+from pydantic import TypeAdapter, ValidationError
+
+from alta_common.contracts.principal import Principal
+from alta_common.errors import FieldError, InvalidError, TooLargeError
+from alta_common.http.idempotency import StoredAnswer
+from alta_common.http.principal import CurrentPrincipal
+from alta_common.http.replay import replay
+from alta_projects.api.answers import answer
+from alta_projects.api.deps import App, OnceMaker, OncePerKey, UseCases
+from alta_projects.api.fields import ENGINE, LANGUAGE, JsonObject
+from alta_projects.api.multipart import FILE_FIELD, MultipartUpload
+from alta_projects.application.uploads import Uploaded, UploadOptions
+from alta_projects.models.media_item import MediaItem
+
+Item = TypeVar("Item", bound=MediaItem)
+
+# What boundaries, part headers and small fields may add to a file.
+_FORM_OVERHEAD_BYTES = 256 * 1024
+
+_METADATA: TypeAdapter[dict[str, Any]] = TypeAdapter(JsonObject)
+_PATTERNS = {"language": LANGUAGE, "engine": ENGINE}
+
+
+class FormUpload:
+    """A multipart form as the use case wants it. Fields of the form go before the same names of the query."""
+
+    def __init__(self, form: MultipartUpload, language: str | None, engine: str | None) -> None:
+        self._form = form
+        self._defaults = {"language": language, "engine": engine}
+
+    async def open(self) -> str:
+        """Read as far as the file's beginning and return its name."""
+        return await self._form.open()
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Return an iterator over the file's bytes."""
+        return self._form.chunks()
+
+    async def finish(self) -> UploadOptions:
+        """Read the rest of the form and return what was said about the file."""
+        fields = await self._form.finish()
+        unknown = fields.keys() - {"metadata", *self._defaults}
+        if unknown:
+            name = min(unknown)
+            raise _wrong(name, f"there is no field {name!r} here")
+        said = {name: _option(name, fields.get(name) or given) for name, given in self._defaults.items()}
+        return UploadOptions(_metadata(fields.get("metadata")), said["language"], said["engine"])
+
+
+class UploadRequest:
+    """All that an upload's route needs besides project and kind."""
+
+    def __init__(
+        self,
+        request: Request,
+        caller: CurrentPrincipal,
+        app: App,
+        once: OncePerKey,
+        *,
+        language: Annotated[str | None, Query(pattern=LANGUAGE, description="Language of the file (BCP 47).")] = None,
+        engine: Annotated[str | None, Query(pattern=ENGINE, description="Engine to use; none: the default.")] = None,
+        allow_duplicate: Annotated[
+            bool, Query(description="Take the file in although the project has the same bytes already.")
+        ] = False,
+    ) -> None:
+        self._request = request
+        self._caller: Principal = caller
+        self._app: UseCases = app
+        self._once: OnceMaker = once
+        self._language = language
+        self._engine = engine
+        self._allow_duplicate = allow_duplicate
+
+    async def take(
+        self, kind: type[Item], project_id: UUID, answer_of: Callable[[Uploaded[Item]], StoredAnswer]
+    ) -> Response:
+        """Take the file in and answer for it."""
+        self._refuse_too_large(kind)
+        form = MultipartUpload(self._request.headers.get("content-type"), self._request.stream())
+        made = await self._app.uploads.upload(
+            self._caller,
+            kind,
+            project_id,
+            FormUpload(form, self._language, self._engine),
+            self._once(answer_of),
+            allow_duplicate=self._allow_duplicate,
+        )
+        return replay(made) if isinstance(made, StoredAnswer) else answer(answer_of(made))
+
+    def _refuse_too_large(self, kind: type[MediaItem]) -> None:
+        """Refuse by the announced length, before a byte of the body has been read."""
+        limit = self._app.intakes[kind].max_bytes
+        announced = self._request.headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > limit + _FORM_OVERHEAD_BYTES:
+            raise TooLargeError(f"the file is larger than {limit} bytes")
+
+
+Upload = Annotated[UploadRequest, Depends()]
+
+
+def upload_body(types: str) -> dict[str, Any]:
+    """Return the OpenAPI description of an upload's body, which FastAPI does not see because we read it ourselves."""
+    properties = {
+        FILE_FIELD: {"type": "string", "format": "binary", "description": f"The file: {types}."},
+        "metadata": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "description": "A JSON object that is kept with the file and given back.",
+            "examples": ['{"box": 12, "year": 1848}'],
+        },
+        "language": {"type": "string", "pattern": LANGUAGE, "examples": ["en"]},
+        "engine": {"type": "string", "pattern": ENGINE},
+    }
+    schema = {"type": "object", "required": [FILE_FIELD], "properties": properties, "additionalProperties": False}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+def upload_responses(model: type) -> dict[int | str, dict[str, Any]]:
+    """Return what an upload may answer besides 202."""
+    place = {"schema": {"type": "string", "format": "uri-reference"}}
+    return {
+        HTTPStatus.OK.value: {
+            "model": model,
+            "description": "The project has these bytes already: this is what holds them.",
+            "headers": {"Content-Location": place},
+        },
+        HTTPStatus.ACCEPTED.value: {"description": "Taken in; watch it at `Location`.", "headers": {"Location": place}},
+    }
+
+
+def _option(name: str, value: str | None) -> str | None:
+    if value is not None and not re.match(_PATTERNS[name], value):
+        raise _wrong(name, f"{name} must match {_PATTERNS[name]}")
+    return value
+
+
+def _metadata(value: str | None) -> dict[str, Any]:
+    if value is None or not value.strip():
+        return {}
+    try:
+        return _METADATA.validate_python(orjson.loads(value))
+    except ValidationError as error:
+        raise _wrong("metadata", error.errors()[0]["msg"].removeprefix("Value error, ")) from error
+    except orjson.JSONDecodeError as error:
+        raise _wrong("metadata", f"it is not JSON: {error}") from error
+
+
+def _wrong(name: str, detail: str) -> InvalidError:
+    return InvalidError(detail, [FieldError(f"/{name}", detail)])

@@ -1,0 +1,75 @@
+"""Routes of voice samples."""
+
+from http import HTTPStatus
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from alta_common.contracts.results import TranscriptResult
+from alta_common.http.idempotency import StoredAnswer
+from alta_common.http.pagination import Page
+from alta_projects.api.items import ItemList, OneItem, ResultFormat, Wait, uploaded_answer
+from alta_projects.api.responses import content_responses, result_responses
+from alta_projects.api.schemas import VoiceSampleOut
+from alta_projects.api.uploads import Upload, upload_body, upload_responses
+from alta_projects.application.uploads import Uploaded
+from alta_projects.models.voice_sample import VoiceSample
+
+router = APIRouter(prefix="/v1", tags=["Voice samples"])
+
+
+@router.post(
+    "/projects/{project_id}/voice-samples",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=VoiceSampleOut,
+    responses=upload_responses(VoiceSampleOut),
+    openapi_extra=upload_body("WAV, FLAC, MP3, Ogg or Opus, M4A or MP4, WebM, AAC, AIFF or AMR"),
+)
+async def upload_voice_sample(project_id: UUID, upload: Upload) -> Response:
+    """Upload a recording to be transcribed.
+
+    What it is is decided by its bytes. The same bytes again give the first sample back, unless `allow_duplicate`.
+    """
+    return await upload.take(VoiceSample, project_id, _uploaded)
+
+
+@router.get("/projects/{project_id}/voice-samples")
+async def list_voice_samples(project_id: UUID, listing: ItemList) -> Page[VoiceSampleOut]:
+    """List the voice samples of a project, newest first."""
+    return await listing.page(VoiceSample, project_id, VoiceSampleOut.of)
+
+
+@router.get("/voice-samples/{sample_id}", response_model=VoiceSampleOut)
+async def get_voice_sample(sample_id: UUID, one: OneItem, wait: Wait = 0) -> Response:
+    """Read a voice sample; `wait` holds the answer back until there is news."""
+    return await one.read(VoiceSample, sample_id, VoiceSampleOut.of, wait)
+
+
+@router.delete("/voice-samples/{sample_id}", status_code=HTTPStatus.NO_CONTENT)
+async def delete_voice_sample(sample_id: UUID, one: OneItem) -> None:
+    """Delete a voice sample with its file and transcript (managers; contributors their own)."""
+    await one.delete(VoiceSample, sample_id)
+
+
+@router.head("/voice-samples/{sample_id}/content", include_in_schema=False)
+@router.get("/voice-samples/{sample_id}/content", responses=content_responses(), response_class=Response)
+async def get_voice_sample_content(sample_id: UUID, one: OneItem) -> Response:
+    """Download the original, or the `Range` of it."""
+    return await one.content(VoiceSample, sample_id)
+
+
+@router.get("/voice-samples/{sample_id}/result", responses=result_responses(TranscriptResult), response_class=Response)
+async def get_voice_sample_result(
+    sample_id: UUID,
+    one: OneItem,
+    format: ResultFormat = ResultFormat.JSON,  # noqa: A002  the parameter's name in the API
+) -> Response:
+    """Read what was said: the canonical transcript, or its text alone.
+
+    409 `result_not_ready` while it is being transcribed, 409 `processing_failed` when it could not be.
+    """
+    return await one.result(VoiceSample, sample_id, format)
+
+
+def _uploaded(uploaded: Uploaded[VoiceSample]) -> StoredAnswer:
+    return uploaded_answer(uploaded, VoiceSampleOut.of, "/v1/voice-samples")

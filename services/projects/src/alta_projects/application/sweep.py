@@ -1,0 +1,80 @@
+"""Regular tidying: objects that belong to nothing, deleted projects, what is remembered for a while only."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from alta_common.clock import utc_now
+from alta_common.db.engine import Sessions
+from alta_common.http.idempotency import IdempotencyKeys
+from alta_common.inbox import Inbox
+from alta_common.storage import ObjectStorage
+from alta_projects.application.metrics import objects_swept
+from alta_projects.models.media_item import MediaItem
+from alta_projects.repositories.items import ItemRepository
+from alta_projects.repositories.objects import UnclaimedObjectRepository
+from alta_projects.repositories.projects import ProjectRepository
+
+log = structlog.get_logger()
+
+_BATCH = 100
+_LOCK = "projects.sweep"
+# Longer than any redelivery: a broker does not bring a message back after weeks.
+_INBOX_MEMORY = timedelta(days=30)
+
+
+class Sweeper:
+    """Tidies up in small transactions. Each holds an advisory lock, so one replica works and the others pass."""
+
+    def __init__(self, sessions: Sessions, storage: ObjectStorage, keys: IdempotencyKeys, inbox: Inbox) -> None:
+        self._sessions = sessions
+        self._storage = storage
+        self._keys = keys
+        self._inbox = inbox
+
+    async def sweep(self) -> None:
+        """Do all there is to do now. Raises what the database or the store raise; the next sweep goes on from there."""
+        for step in (self._purge_projects, self._remove_objects, self._forget):
+            while await self._alone(step):
+                pass
+
+    async def _alone(self, step: Callable[[AsyncSession], Awaitable[bool]]) -> bool:
+        """Do one step; return whether there may be more of it."""
+        async with self._sessions.begin() as session:
+            locked = await session.execute(text("SELECT pg_try_advisory_xact_lock(hashtext(:name))"), {"name": _LOCK})
+            return bool(locked.scalar_one()) and await step(session)
+
+    async def _purge_projects(self, session: AsyncSession) -> bool:
+        """Take a batch of items out of a deleted project, and the project itself when it is empty."""
+        projects, items = ProjectRepository(session), ItemRepository(session, MediaItem)
+        deleted = await projects.list_deleted(limit=1)
+        for project in deleted:
+            batch = await items.list_of_project(project.id, limit=_BATCH)
+            keys = [key for item in batch for key in item.object_keys()]
+            await UnclaimedObjectRepository(session).condemn(keys, utc_now())
+            for item in batch:
+                await items.remove(item)
+            if not batch:
+                await projects.remove(project)
+                log.info("project.purged", project_id=str(project.id))
+        return bool(deleted)
+
+    async def _remove_objects(self, session: AsyncSession) -> bool:
+        """Remove a batch of objects whose time is over. An upload that would claim one of them waits, and is told."""
+        objects = UnclaimedObjectRepository(session)
+        keys = await objects.lock_due(utc_now(), limit=_BATCH)
+        for key in keys:
+            await self._storage.delete(key)
+        await objects.forget(keys)
+        if keys:
+            objects_swept.inc(len(keys))
+            log.info("objects.swept", count=len(keys))
+        return len(keys) == _BATCH
+
+    async def _forget(self, session: AsyncSession) -> bool:
+        await self._keys.sweep(session)
+        await self._inbox.forget(session, utc_now() - _INBOX_MEMORY)
+        return False

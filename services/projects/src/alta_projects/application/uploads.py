@@ -1,0 +1,239 @@
+"""Taking files in: stored first, then one transaction that makes them a document or a voice sample."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Generic, Protocol, TypeVar
+from uuid import UUID
+
+import structlog
+
+from alta_common.clock import utc_now
+from alta_common.contracts.principal import Principal
+from alta_common.db.engine import Sessions
+from alta_common.errors import InvalidError, UnavailableError, UnsupportedMediaTypeError
+from alta_common.http.idempotency import StoredAnswer
+from alta_common.ids import new_id
+from alta_common.outbox import Outbox
+from alta_common.storage import ObjectStorage, StoredObject
+from alta_common.telemetry.context import span
+from alta_projects.application.access import enter
+from alta_projects.application.audit import ProjectAudit
+from alta_projects.application.metrics import upload_bytes, uploads_accepted
+from alta_projects.application.once import Once
+from alta_projects.application.streams import in_pieces, limited, read_head
+from alta_projects.models.access import Right
+from alta_projects.models.media_item import MediaItem
+from alta_projects.models.media_types import HEAD_BYTES, MediaType, describe, recognise
+from alta_projects.repositories.items import ItemRepository
+from alta_projects.repositories.objects import UnclaimedObjectRepository
+
+log = structlog.get_logger()
+
+Item = TypeVar("Item", bound=MediaItem)
+
+
+class EmptyFileError(InvalidError):
+    """The file has no bytes."""
+
+    code = "empty_file"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadOptions:
+    """What came beside a file."""
+
+    attributes: dict[str, Any] = field(default_factory=dict)
+    language: str | None = None
+    engine: str | None = None
+
+
+class IncomingUpload(Protocol):
+    """A file that is just arriving. The three are called in this order, once each."""
+
+    async def open(self) -> str:
+        """Read as far as the file's beginning and return its name."""
+        ...
+
+    def chunks(self) -> Any:
+        """Return an asynchronous iterator over the file's bytes."""
+        ...
+
+    async def finish(self) -> UploadOptions:
+        """Read what comes behind the file and return what was said about it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What is taken in of one kind: which types, and how many bytes of them."""
+
+    types: tuple[MediaType, ...]
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded(Generic[Item]):
+    """What an upload led to: a new item, or the one that has held the same bytes before."""
+
+    item: Item
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    item_id: UUID
+    filename: str
+    content_type: str
+    stored: StoredObject
+    options: UploadOptions
+
+
+class UploadService:
+    """Takes files in. `unclaimed_for` is how long an object may lie in the store without belonging to anything."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        storage: ObjectStorage,
+        *,
+        outbox: Outbox,
+        audit: ProjectAudit,
+        intakes: Mapping[type[MediaItem], Intake],
+        unclaimed_for: timedelta,
+    ) -> None:
+        self._sessions = sessions
+        self._storage = storage
+        self._outbox = outbox
+        self._audit = audit
+        self._intakes = intakes
+        self._unclaimed_for = unclaimed_for
+
+    async def upload(
+        self,
+        caller: Principal,
+        kind: type[Item],
+        project_id: UUID,
+        incoming: IncomingUpload,
+        once: Once[Uploaded[Item]],
+        *,
+        allow_duplicate: bool,
+    ) -> Uploaded[Item] | StoredAnswer:
+        """Store a file and make it an item of the project, or return the item that holds the same bytes.
+
+        Raises what is wrong with the file: `UnsupportedMediaTypeError`, `TooLargeError`, `EmptyFileError`. Nothing of
+        a refused upload is left.
+        """
+        item_id = new_id()
+        key = kind.new_object_key(project_id, item_id)
+        async with self._sessions.begin() as session:
+            await enter(session, project_id, caller, Right.UPLOAD)
+            await UnclaimedObjectRepository(session).condemn([key], utc_now() + self._unclaimed_for)
+        try:
+            arrived = await self._receive(kind, item_id, key, incoming)
+            outcome = await self._record(caller, kind, project_id, arrived, once, allow_duplicate=allow_duplicate)
+        except BaseException:
+            await asyncio.shield(self._discard(key))
+            raise
+        if isinstance(outcome, StoredAnswer) or not outcome.is_new:
+            await self._discard(key)
+        else:
+            uploads_accepted.labels(outcome.item.kind).inc()
+            upload_bytes.labels(outcome.item.kind).inc(outcome.item.size_bytes)
+        return outcome
+
+    async def _receive(self, kind: type[MediaItem], item_id: UUID, key: str, incoming: IncomingUpload) -> _Arrived:
+        """Put the file into the store, looking at it on its way."""
+        intake = self._intakes[kind]
+        filename = await incoming.open()
+        chunks = limited(incoming.chunks(), intake.max_bytes)
+        head = await read_head(chunks, HEAD_BYTES)
+        content_type = _media_type(head, kind, intake)
+        with span(
+            "upload.store", attributes={"alta.item.kind": kind.NOUN, "alta.content_type": content_type}
+        ) as current:
+            stored = await self._storage.put(key, in_pieces(head, chunks), content_type)
+            current.set_attribute("alta.size_bytes", stored.size_bytes)
+        return _Arrived(item_id, filename, content_type, stored, await incoming.finish())
+
+    async def _record(
+        self,
+        caller: Principal,
+        kind: type[Item],
+        project_id: UUID,
+        arrived: _Arrived,
+        once: Once[Uploaded[Item]],
+        *,
+        allow_duplicate: bool,
+    ) -> Uploaded[Item] | StoredAnswer:
+        """Make the stored file an item: row, outbox event, audit row and idempotency key, all or nothing."""
+        stored, options = arrived.stored, arrived.options
+        async with self._sessions.begin() as session:
+            # Again: much may have happened since the first byte.
+            await enter(session, project_id, caller, Right.UPLOAD)
+            same = (stored.sha256, arrived.filename, options.attributes, options.language, options.engine)
+            replay = await once.replay(session, kind.NOUN, project_id, *same, allow_duplicate)
+            if replay is not None:
+                return replay
+            items = ItemRepository(session, kind)
+            await items.lock_content(project_id, stored.sha256)
+            original = await items.find_original(project_id, stored.sha256)
+            if original is not None and not allow_duplicate:
+                found = Uploaded(original, is_new=False)
+                await once.keep(session, found)
+                return found
+            if not await UnclaimedObjectRepository(session).claim(stored.key):
+                raise UnavailableError("the upload took so long that its file was swept away; send it again")
+            item = _new_item(kind, project_id, arrived, caller, is_copy=original is not None)
+            await items.add(item)
+            await self._outbox.add(session, item.request())
+            await self._audit.note(
+                session,
+                f"{item.kind}.uploaded",
+                project_id,
+                actor_id=caller.user_id,
+                subject=(item.kind, item.id),
+                sha256=item.sha256,
+                size_bytes=item.size_bytes,
+            )
+            made = Uploaded(item, is_new=True)
+            await once.keep(session, made)
+        return made
+
+    async def _discard(self, key: str) -> None:
+        """Remove an object that nobody wants. What cannot be removed now is left to the sweep."""
+        try:
+            await self._storage.delete(key)
+            async with self._sessions.begin() as session:
+                await UnclaimedObjectRepository(session).forget([key])
+        except Exception as error:  # noqa: BLE001  the upload's own outcome matters more than its leftovers
+            log.warning("upload.not_discarded", object_key=key, error=repr(error))
+
+
+def _media_type(head: bytes, kind: type[MediaItem], intake: Intake) -> str:
+    if not head:
+        raise EmptyFileError("the file is empty")
+    content_type = recognise(head, intake.types)
+    if content_type is None:
+        names = ", ".join(one.name for one in intake.types)
+        raise UnsupportedMediaTypeError(
+            f"the file looks like {describe(head)}; a {kind.NOUN} must be one of these: {names}"
+        )
+    return content_type
+
+
+def _new_item(kind: type[Item], project_id: UUID, arrived: _Arrived, caller: Principal, *, is_copy: bool) -> Item:
+    return kind.queued(
+        arrived.item_id,
+        project_id,
+        filename=arrived.filename,
+        content_type=arrived.content_type,
+        size_bytes=arrived.stored.size_bytes,
+        sha256=arrived.stored.sha256,
+        attributes=arrived.options.attributes,
+        language=arrived.options.language,
+        engine=arrived.options.engine,
+        is_copy=is_copy,
+        created_by=caller.user_id,
+    )

@@ -1,0 +1,62 @@
+"""What this service reads from the environment."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field
+
+from alta_common.settings import (
+    HttpSettings,
+    PostgresSettings,
+    RabbitmqSettings,
+    ServiceSettings,
+    Settings,
+    StorageSettings,
+    TokenSettings,
+)
+
+SERVICE = "projects"
+SCHEMA = "projects"
+
+
+class ProjectsSettings(ServiceSettings, HttpSettings, PostgresSettings, StorageSettings, TokenSettings):
+    """Settings of the HTTP process."""
+
+    document_max_bytes: int = Field(100 * 1024**2, gt=0, description="Largest document that is taken in.")
+    voice_max_bytes: int = Field(1024**3, gt=0, description="Largest recording that is taken in.")
+    unclaimed_object_hours: float = Field(24.0, gt=0, description="After this a stored file without a row is swept.")
+    wait_look_again_seconds: float = Field(
+        5.0, gt=0, description="How often a long poll looks by itself, should news of a change be lost."
+    )
+    public_url: str = Field("http://localhost:8000", description="Where people find the product; goes into mails.")
+
+    @property
+    def unclaimed_for(self) -> timedelta:
+        """Return how long a stored file may lie without a row."""
+        return timedelta(hours=self.unclaimed_object_hours)
+
+    @property
+    def wait_look_again(self) -> timedelta:
+        """Return how often a long poll looks by itself."""
+        return timedelta(seconds=self.wait_look_again_seconds)
+
+
+class ProjectsWorkerSettings(ServiceSettings, PostgresSettings, RabbitmqSettings, StorageSettings):
+    """Settings of the consumer process."""
+
+    results_prefetch: int = Field(10, ge=1, le=200, description="Results that are taken in at once.")
+    sweep_interval_seconds: float = Field(600.0, gt=0, description="Time between two sweeps.")
+
+
+class OutboxRelaySettings(Settings):
+    """Who drains the outbox."""
+
+    outbox_relay_role: str = Field("alta_relay", description="Role of the outbox relay; gets the outbox tables.")
+
+
+class ProjectsMigrateSettings(PostgresSettings):
+    """Settings of the migration."""
+
+    migrations_dir: Path = Field(
+        Path(__file__).resolve().parents[2] / "migrations", description="Folder of the migration scripts."
+    )
