@@ -1,0 +1,113 @@
+"""The port that every engine which reads documents stands behind: what goes in, what comes out, what can go wrong.
+
+An adapter (the local one, Google's) turns its engine's answer into the canonical pages of
+`alta_common.contracts.results`, so that nothing outside of this package knows which engine it was.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from alta_common.contracts.results import EngineInfo, Page
+
+Progress = Callable[[int, int], None]
+"""Hears, on the event loop, how many pages of how many are done."""
+
+
+class EngineError(Exception):
+    """An engine cannot read a document.
+
+    `code` is stable and part of the API, `detail` a sentence that the owner of the file understands, `retryable`
+    whether the same file may be read at another time.
+    """
+
+    def __init__(self, code: str, detail: str, retryable: bool = False) -> None:
+        super().__init__(code, detail, retryable)
+        self.code = code
+        self.detail = detail
+        self.retryable = retryable
+
+
+class InputError(EngineError):
+    """The file is at fault: it will never be read better than now."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(code, detail)
+        # What travels between processes is rebuilt from these.
+        self.args = (code, detail)
+
+
+@dataclass(frozen=True)
+class DocumentSource:
+    """A document in a local file. `content_type` is what its uploader's service found, a hint only."""
+
+    path: Path
+    content_type: str
+
+
+@dataclass(frozen=True)
+class OcrOptions:
+    """What the request asks of an engine."""
+
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class PageReading:
+    """A page that was read: the canonical JSON of its `Page`, and what is needed without parsing that again."""
+
+    number: int
+    source: str
+    text: str
+    content: bytes
+    confidence: float | None
+    scored_words: int
+    seconds: float
+
+    @classmethod
+    def of(cls, page: Page, seconds: float) -> "PageReading":
+        """Return the reading of a canonical page that took `seconds`."""
+        return cls(
+            number=page.number,
+            source=page.source,
+            text="\n".join(line.text for line in page.lines),
+            content=page.model_dump_json().encode(),
+            confidence=page.confidence,
+            scored_words=sum(word.confidence is not None for line in page.lines for word in line.words),
+            seconds=seconds,
+        )
+
+
+@dataclass(frozen=True)
+class DocumentReading:
+    """A document that was read; pages in order."""
+
+    engine: EngineInfo
+    language: str | None
+    pages: list[PageReading]
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """Return the text of all pages, an empty line between them."""
+        return "\n\n".join(page.text for page in self.pages)
+
+    @property
+    def confidence(self) -> float | None:
+        """Return the mean over the words that an engine gave a confidence for, or None where it gave none."""
+        scored = [(page.confidence, page.scored_words) for page in self.pages if page.confidence is not None]
+        words = sum(count for _, count in scored)
+        return sum(confidence * count for confidence, count in scored) / words if words else None
+
+
+class OcrEngine(Protocol):
+    """Reads documents. One instance serves many documents at a time."""
+
+    async def recognize(self, source: DocumentSource, options: OcrOptions, progress: Progress) -> DocumentReading:
+        """Return what `source` says. Raises `EngineError`; cancelling it stops the work at once."""
+        ...
+
+    async def check(self) -> None:
+        """Raise when the engine cannot take a document now."""
+        ...

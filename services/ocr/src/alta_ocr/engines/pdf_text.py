@@ -1,0 +1,200 @@
+"""What a page of a PDF says about itself: its words with their places, in the order of the file.
+
+pypdfium2's raw functions are used where its helpers would cost a call for every character.
+"""
+
+import ctypes
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pypdfium2.raw as pdfium
+from numpy.typing import NDArray
+
+SOFT_HYPHEN = "\ufffe"
+"""pdfium's sign for a hyphen at the end of a line, which swallows the line's end."""
+
+_GRID = 1_000_000
+_SAMPLED_WORDS = 60
+_SHORTEST_TELLING_WORD = 3
+_MOST_OBJECTS = 20_000
+_DEEPEST_FORM = 4
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class PdfWord:
+    """A word as the file has it. `box` is x0, y0, x1, y1 in shares of the page as it is shown, origin top left."""
+
+    text: str
+    box: Box
+    start: int
+
+
+@dataclass(frozen=True)
+class PageObjects:
+    """What a page is made of, as far as it tells whether its text layer can be trusted."""
+
+    texts: int
+    invisible_texts: int
+    largest_image: float
+    """Share of the page that the largest image covers."""
+    pixels_per_point: float
+    """How finely the largest image was scanned; 0 where there is none."""
+
+
+class PdfText:
+    """The text layer of one page (pypdfium2's `PdfPage`). Close it before the page."""
+
+    def __init__(self, page: Any) -> None:
+        self._page = page
+        self._text_page = page.get_textpage()
+        self._to_display = _display_matrix(page)
+        self.text: str = self._aligned_text()
+
+    def close(self) -> None:
+        """Give back what pdfium holds."""
+        self._text_page.close()
+
+    def lines(self) -> Iterator[list[PdfWord]]:
+        """Yield the words of each line, as pdfium breaks lines. Words outside of the page are left out."""
+        words: list[PdfWord] = []
+        start = None
+        for i, character in enumerate(self.text + "\n"):
+            if _is_ink(character):
+                start = i if start is None else start
+            if start is not None and (character.isspace() or character == SOFT_HYPHEN):
+                words += self._word(start, i + (character == SOFT_HYPHEN))
+                start = None
+            if words and character in "\r\n" + SOFT_HYPHEN:
+                yield words
+                words = []
+
+    def direction(self) -> int:
+        """Return where most words run on the shown page, in degrees clockwise from rightwards: 0, 90, 180 or 270."""
+        quarters: Counter[int] = Counter()
+        telling = [word for line in self.lines() for word in line if len(word.text) >= _SHORTEST_TELLING_WORD]
+        for word in telling[:: max(1, len(telling) // _SAMPLED_WORDS)]:
+            first, last = self._centre(word.start), self._centre(word.start + len(word.text) - 1)
+            across, down = last[0] - first[0], last[1] - first[1]
+            quarter = (0 if across > 0 else 180) if abs(across) >= abs(down) else (90 if down > 0 else 270)
+            quarters[quarter] += len(word.text)
+        return quarters.most_common(1)[0][0] if quarters else 0
+
+    def _aligned_text(self) -> str:
+        count = pdfium.FPDFText_CountChars(self._text_page)
+        if count <= 0:
+            return ""
+        text = str(self._text_page.get_text_range())
+        if len(text) == count:
+            return text
+        # Characters without Unicode are left out of the text: ask for each, so that positions stay true.
+        codes = (pdfium.FPDFText_GetUnicode(self._text_page, i) for i in range(count))
+        return "".join(chr(code) if 0 < code < 0x110000 else "\ufffd" for code in codes)  # noqa: PLR2004  # Unicode ends
+
+    def _word(self, start: int, end: int) -> list[PdfWord]:
+        text = "".join(filter(_is_ink, self.text[start:end]))
+        box = self._box(start, end - start)
+        inside = box is not None and 0 <= (box[0] + box[2]) / 2 <= 1 and 0 <= (box[1] + box[3]) / 2 <= 1
+        return [PdfWord(text.replace(SOFT_HYPHEN, "-"), _clipped(box), start)] if text and box and inside else []
+
+    def _box(self, start: int, length: int) -> Box | None:
+        count = pdfium.FPDFText_CountRects(self._text_page, start, length)
+        if count <= 0:
+            return None
+        left, top, right, bottom = (ctypes.c_double() for _ in range(4))
+        corners = []
+        for i in range(count):
+            pdfium.FPDFText_GetRect(self._text_page, i, left, top, right, bottom)
+            corners += [(left.value, top.value), (right.value, bottom.value)]
+        return self._shown(corners)
+
+    def _centre(self, index: int) -> tuple[float, float]:
+        left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+        pdfium.FPDFText_GetCharBox(self._text_page, index, left, right, bottom, top)
+        x0, y0, x1, y1 = self._shown([(left.value, top.value), (right.value, bottom.value)])
+        width, height = self._page.get_size()
+        return (x0 + x1) / 2 * width, (y0 + y1) / 2 * height
+
+    def _shown(self, corners: list[tuple[float, float]]) -> Box:
+        a, b, c, d, e, f = self._to_display
+        xs = [a * x + c * y + e for x, y in corners]
+        ys = [b * x + d * y + f for x, y in corners]
+        return min(xs), min(ys), max(xs), max(ys)
+
+
+def objects_of(page: Any) -> PageObjects:
+    """Return what a page is made of. Looks at its first 20,000 objects."""
+    texts = invisible = 0
+    largest = pixels_per_point = 0.0
+    for item, matrix in _objects(page):
+        kind = pdfium.FPDFPageObj_GetType(item)
+        if kind == pdfium.FPDF_PAGEOBJ_TEXT:
+            texts += 1
+            invisible += pdfium.FPDFTextObj_GetTextRenderMode(item) == pdfium.FPDF_TEXTRENDERMODE_INVISIBLE
+        elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
+            area = _area(item, matrix)
+            if area > largest:
+                largest, pixels_per_point = area, (_pixels(item) / area) ** 0.5
+    width, height = page.get_size()
+    return PageObjects(texts, invisible, largest / (width * height), pixels_per_point)
+
+
+def _objects(page: Any) -> Iterator[tuple[Any, NDArray[np.float64]]]:
+    left = _MOST_OBJECTS
+    containers: list[tuple[Any, NDArray[np.float64], int]] = [(None, np.eye(3), 0)]
+    while containers and left > 0:
+        form, matrix, depth = containers.pop()
+        count = pdfium.FPDFPage_CountObjects(page) if form is None else pdfium.FPDFFormObj_CountObjects(form)
+        for i in range(min(count, left)):
+            item = pdfium.FPDFPage_GetObject(page, i) if form is None else pdfium.FPDFFormObj_GetObject(form, i)
+            left -= 1
+            if pdfium.FPDFPageObj_GetType(item) == pdfium.FPDF_PAGEOBJ_FORM and depth < _DEEPEST_FORM:
+                containers.append((item, _matrix_of(item) @ matrix, depth + 1))
+            yield item, matrix
+
+
+def _matrix_of(item: Any) -> NDArray[np.float64]:
+    m = pdfium.FS_MATRIX()
+    pdfium.FPDFPageObj_GetMatrix(item, m)
+    return np.array([[m.a, m.b, 0], [m.c, m.d, 0], [m.e, m.f, 1]], dtype=np.float64)
+
+
+def _area(item: Any, matrix: NDArray[np.float64]) -> float:
+    left, bottom, right, top = (ctypes.c_float() for _ in range(4))
+    if not pdfium.FPDFPageObj_GetBounds(item, left, bottom, right, top):
+        return 0.0
+    corners = np.array([[left.value, bottom.value, 1], [right.value, top.value, 1]]) @ matrix
+    across, up = np.abs(corners[1] - corners[0])[:2]
+    return float(across * up)
+
+
+def _pixels(image: Any) -> int:
+    across, down = ctypes.c_uint(), ctypes.c_uint()
+    pdfium.FPDFImageObj_GetImagePixelSize(image, across, down)
+    return across.value * down.value
+
+
+def _display_matrix(page: Any) -> tuple[float, float, float, float, float, float]:
+    """Return the affine map from the page's own coordinates to shares of the page as shown (crop box, /Rotate)."""
+
+    def shown(x: float, y: float) -> tuple[float, float]:
+        across, down = ctypes.c_int(), ctypes.c_int()
+        pdfium.FPDF_PageToDevice(page, 0, 0, _GRID, _GRID, 0, x, y, across, down)
+        return across.value / _GRID, down.value / _GRID
+
+    reach = 1000.0
+    (e, f), (ax, ay), (cx, cy) = shown(0, 0), shown(reach, 0), shown(0, reach)
+    return (ax - e) / reach, (ay - f) / reach, (cx - e) / reach, (cy - f) / reach, e, f
+
+
+def _is_ink(character: str) -> bool:
+    return (character.isprintable() and not character.isspace()) or character == SOFT_HYPHEN
+
+
+def _clipped(box: Box) -> Box:
+    x0, y0, x1, y1 = (min(max(value, 0.0), 1.0) for value in box)
+    return x0, y0, x1, y1

@@ -1,0 +1,212 @@
+"""What runs inside a worker process: opening a document and reading its pages. Called by name through the pool."""
+
+import functools
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pypdfium2
+import pypdfium2.raw as pdfium
+from numpy.typing import NDArray
+
+from alta_common.contracts.results import EngineInfo, Line, Page, Word
+from alta_common.workers.child import Reporter
+from alta_ocr.engines import media
+from alta_ocr.engines.engine import InputError, PageReading
+from alta_ocr.engines.limits import DocumentLimits
+from alta_ocr.engines.orientation import Upright, spot_upright
+from alta_ocr.engines.rapid import RapidEngine, SpottedLine
+from alta_ocr.engines.reading_order import labels_of, reading_order
+from alta_ocr.engines.rendering import ImageFile, Picture, render
+from alta_ocr.engines.text_layer import read_text_layer
+from alta_ocr.engines.tiling import spot_in_tiles
+
+_GARBAGE = 0.5
+"""Lines that score lower are what the engine sees in pictures and stains."""
+
+_FLAT = 16
+"""A picture whose lightest and darkest samples are closer than this is blank."""
+
+_DIGITS = 5
+_MOST_ANNOTATIONS = 1000
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file to be read, what it may ask of us, and the engine that reads pages without text of their own."""
+
+    path: Path
+    limits: DocumentLimits
+    backend: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a document turned out to be, and which engine reads its pages."""
+
+    media_type: str
+    pages: int
+    engine: EngineInfo
+
+
+@functools.cache
+def engine_of(backend: str) -> RapidEngine:
+    """Return this process's engine; made at the first call."""
+    return RapidEngine(backend)
+
+
+def warm_up(_report: Reporter, backend: str) -> None:
+    """Load the engine and read a line with it, so that the first page does not wait for that."""
+    engine_of(backend)
+
+
+def inspect(_report: Reporter, document: Document) -> Plan:
+    """Return what the file is. Raises `InputError` when it is nothing that we read, or too much of it."""
+    media_type = media.media_type_of(document.path)
+    if media_type == media.PDF:
+        with _pdf(document.path) as pdf:
+            pages = len(pdf)
+    else:
+        with ImageFile(document.path, document.limits) as image:
+            pages = image.frames
+    if pages == 0:
+        raise InputError("corrupt_file", "The document has no pages.")
+    if pages > document.limits.max_pages:
+        raise InputError("too_many_pages", f"The document has {pages} pages; {document.limits.max_pages} are allowed.")
+    return Plan(media_type, pages, engine_of(document.backend).info)
+
+
+def read_pages(report: Reporter, document: Document, media_type: str, first: int, last: int) -> None:
+    """Read pages `first` to `last` (from 1, both included); report a `PageReading` for each as soon as it is done."""
+    numbers = range(first, last + 1)
+    pages = _pdf_pages(document, numbers) if media_type == media.PDF else _frames(document, numbers)
+    started = time.perf_counter()
+    for page in pages:
+        now = time.perf_counter()
+        report(PageReading.of(page, now - started))
+        if page.source == "ocr":
+            report.count(1)
+        started = now
+
+
+def _pdf_pages(document: Document, numbers: range) -> Iterator[Page]:
+    with _pdf(document.path) as pdf:
+        for number in numbers:
+            with _page(pdf, number) as page:
+                yield read_text_layer(page, number) or _rendered(page, number, document.backend)
+
+
+def _frames(document: Document, numbers: range) -> Iterator[Page]:
+    with ImageFile(document.path, document.limits) as image:
+        for number in numbers:
+            frame = image.frame(number - 1)
+            yield _read(frame.picture, number, (frame.width, frame.height), "px", document.backend)
+
+
+def _rendered(page: Any, number: int, backend: str) -> Page:
+    picture = render(page)
+    if picture is None:
+        picture = np.zeros((1, 1, 3), dtype=np.uint8)  # too thin to show: nothing stands on it
+    return _read(picture, number, page.get_size(), "pt", backend)
+
+
+def _read(picture: Picture, number: int, size: tuple[float, float], unit: str, backend: str) -> Page:
+    if int(picture.max()) - int(picture.min()) < _FLAT:
+        seen = Upright(picture, 0, [])
+    else:
+        engine = engine_of(backend)
+        seen = spot_upright(picture, lambda shown: spot_in_tiles(shown, engine.spot))
+    width, height = size if seen.rotation in (0, 180) else (size[1], size[0])
+    lines = _lines(seen)
+    scores = [word.confidence for line in lines for word in line.words if word.confidence is not None]
+    return Page(
+        number=number,
+        width=width,
+        height=height,
+        unit=unit,
+        rotation=seen.rotation,
+        confidence=round(float(np.mean(scores)), _DIGITS) if scores else None,
+        lines=lines,
+    )
+
+
+def _lines(seen: Upright) -> list[Line]:
+    legible = _with_labels([line for line in seen.lines if line.score >= _GARBAGE])
+    height, width = seen.picture.shape[:2]
+    return [_line(legible[i], width, height) for i in reading_order(*_geometry(legible)).order]
+
+
+def _with_labels(lines: list[SpottedLine]) -> list[SpottedLine]:
+    """Join numbers and bullets with the lines that they belong to."""
+    labels = labels_of(*_geometry(lines))
+    joined = {i: line for i, line in enumerate(lines) if i not in labels}
+    for label, i in labels.items():
+        joined[i] = lines[label].followed_by(joined[i])
+    return list(joined.values())
+
+
+def _geometry(lines: list[SpottedLine]) -> tuple[NDArray[np.float64], NDArray[np.int_]]:
+    boxes = np.array([line.box for line in lines], dtype=np.float64).reshape(-1, 4)
+    return boxes, np.array([len(line.text) for line in lines], dtype=np.int_)
+
+
+def _line(line: SpottedLine, width: int, height: int) -> Line:
+    def share(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        x0, y0, x1, y1 = box[0] / width, box[1] / height, box[2] / width, box[3] / height
+        return (_rounded(x0), _rounded(y0), _rounded(x1), _rounded(y1))
+
+    words = [Word(text=word.text, confidence=round(word.score, _DIGITS), box=share(word.box)) for word in line.words]
+    return Line(text=line.text, confidence=round(line.score, _DIGITS), box=share(line.box), words=words)
+
+
+def _rounded(share: float) -> float:
+    return round(min(max(share, 0.0), 1.0), _DIGITS)
+
+
+@contextmanager
+def _pdf(path: Path) -> Iterator[Any]:
+    try:
+        document = pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code in {pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY}:
+            detail = "The PDF is protected by a password. Remove the password and upload it again."
+            raise InputError("password_protected", detail) from error
+        raise InputError("corrupt_file", "The PDF is damaged or incomplete: it cannot be opened.") from error
+    try:
+        yield document
+    finally:
+        document.close()
+
+
+@contextmanager
+def _page(document: Any, number: int) -> Iterator[Any]:
+    page = _opened(document, number)
+    if _has_filled_fields(page) and pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY) == pdfium.FLATTEN_SUCCESS:
+        # What people wrote into a form's fields is drawn into the page, where it counts as its text.
+        page.close()
+        page = _opened(document, number)
+    try:
+        yield page
+    finally:
+        page.close()
+
+
+def _opened(document: Any, number: int) -> Any:
+    try:
+        return document[number - 1]
+    except pypdfium2.PdfiumError as error:
+        raise InputError("corrupt_file", f"The PDF is damaged: page {number} cannot be read.") from error
+
+
+def _has_filled_fields(page: Any) -> bool:
+    for i in range(min(pdfium.FPDFPage_GetAnnotCount(page), _MOST_ANNOTATIONS)):
+        annotation = pdfium.FPDFPage_GetAnnot(page, i)
+        kind = pdfium.FPDFAnnot_GetSubtype(annotation)
+        pdfium.FPDFPage_CloseAnnot(annotation)
+        if kind in {pdfium.FPDF_ANNOT_WIDGET, pdfium.FPDF_ANNOT_FREETEXT}:
+            return True
+    return False

@@ -1,0 +1,180 @@
+"""Pages as pictures: PDF pages through pdfium, image files through Pillow. All are BGR, as the engine wants."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from alta_ocr.engines.engine import InputError
+from alta_ocr.engines.limits import (
+    LONG_SIDE_PX,
+    MAX_ASPECT,
+    MAX_RENDERED_PIXELS,
+    MIN_SIDE_PX,
+    RENDER_DPI,
+    TALL_ASPECT,
+    USUAL_SIDE_PX,
+    DocumentLimits,
+)
+from alta_ocr.engines.pdf_text import objects_of
+
+Picture = NDArray[np.uint8]
+"""`(height, width, 3)`, BGR."""
+
+_FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP")
+_CORRUPT = "The image is damaged: it cannot be decoded."
+_POINTS_PER_INCH = 72
+_ON_ITS_SIDE = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
+
+_UNREADABLE = (
+    UnidentifiedImageError,
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    EOFError,
+    LookupError,
+    ArithmeticError,
+)
+"""What Pillow's decoders raise about bytes that make no sense."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded image, upright by its own account (EXIF); `width` and `height` are those of the original."""
+
+    picture: Picture
+    width: int
+    height: int
+
+
+def render(page: Any) -> Picture | None:
+    """Return a page of a PDF (pypdfium2's) at 150 dpi, smaller when it is large; None when it is too thin to show."""
+    width, height = page.get_size()
+    scale = _scale(page, width, height)
+    if min(width, height) * scale < MIN_SIDE_PX:
+        return None
+    bitmap = page.render(scale=scale, may_draw_forms=False, fill_color=(255, 255, 255, 255))
+    try:
+        picture = np.atleast_3d(bitmap.to_numpy())
+        # Gray pages come with one channel, some with a fourth that says nothing.
+        return np.ascontiguousarray(np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture[:, :, :3])
+    finally:
+        bitmap.close()
+
+
+def _scale(page: Any, width: float, height: float) -> float:
+    scale = RENDER_DPI / _POINTS_PER_INCH
+    if max(width, height) * scale < USUAL_SIDE_PX:
+        # A scan on a page that calls itself small is finer than 150 dpi.
+        scale = max(scale, min(objects_of(page).pixels_per_point, USUAL_SIDE_PX / max(width, height)))
+    if height > TALL_ASPECT * width:
+        # It will be cut into tiles: what counts is its width.
+        return float(min(scale, LONG_SIDE_PX / width, (MAX_RENDERED_PIXELS / (width * height)) ** 0.5))
+    return float(min(scale, LONG_SIDE_PX / max(width, height)))
+
+
+class ImageFile:
+    """An image file with one or, for TIFF, many frames. Raises `InputError` for what we don't read."""
+
+    def __init__(self, path: Path, limits: DocumentLimits) -> None:
+        self._limits = limits
+        # Our own limit is checked from the header below; Pillow's guards what the header of a later frame says.
+        Image.MAX_IMAGE_PIXELS = limits.max_pixels
+        with _decoding():
+            self._image = Image.open(path, formats=_FORMATS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._image.close()
+
+    @property
+    def frames(self) -> int:
+        """Return how many pages there are. Animations count as their first picture."""
+        with _decoding():
+            return int(getattr(self._image, "n_frames", 1)) if self._image.format == "TIFF" else 1
+
+    def frame(self, index: int) -> Frame:
+        """Return one page, not larger than the engine looks at."""
+        with _decoding():
+            if index:
+                self._image.seek(index)
+            self._check_size()
+            width, height = self._image.size
+            if self._image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE:
+                width, height = height, width
+            if self._image.format == "JPEG":
+                # Decodes a large photograph at a half or a quarter of its size in the first place.
+                self._image.draft("RGB", (LONG_SIDE_PX, LONG_SIDE_PX))
+            return Frame(_shrunk(_bgr(ImageOps.exif_transpose(self._image))), width, height)
+
+    def _check_size(self) -> None:
+        width, height = self._image.size
+        if width * height > self._limits.max_pixels:
+            raise _too_large()
+        if min(width, height) < MIN_SIDE_PX or max(width, height) > MAX_ASPECT * min(width, height):
+            raise InputError("image_too_small", f"The image has {width} x {height} pixels: too few to read anything.")
+
+
+def _too_large() -> InputError:
+    return InputError("image_too_large", "The image has more pixels than we read; 40 megapixels are allowed.")
+
+
+class _decoding:  # noqa: N801  # reads like the block it opens
+    """Turns whatever Pillow raises about a file into an `InputError`, and its warning of a bomb into an error."""
+
+    def __enter__(self) -> None:
+        self._warnings = warnings.catch_warnings()
+        self._warnings.__enter__()
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._warnings.__exit__(kind, error, trace)
+        if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
+            raise _too_large() from error
+        if isinstance(error, _UNREADABLE):
+            raise InputError("corrupt_file", _CORRUPT) from error
+
+
+def _bgr(image: Image.Image) -> Picture:
+    if image.mode.startswith("I") or image.mode == "F":
+        return cv2.cvtColor(_to_8_bits(np.asarray(image)), cv2.COLOR_GRAY2BGR)  # type: ignore[return-value]
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, layer)
+    return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+
+
+def _to_8_bits(samples: NDArray[Any]) -> Picture:
+    values = samples.astype(np.float32)
+    darkest, brightest = float(values.min()), float(values.max())
+    spread = max(brightest - darkest, 1e-6)
+    return ((values - darkest) * (255 / spread)).astype(np.uint8)
+
+
+def _shrunk(picture: Picture) -> Picture:
+    height, width = picture.shape[:2]
+    short, long = sorted((height, width))
+    # A tall one is cut into tiles, a wide one may turn out to be a tall one on its side.
+    side = short if long > TALL_ASPECT * short else long
+    if side <= LONG_SIDE_PX:
+        return picture
+    scale = LONG_SIDE_PX / side
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    # Averaging keeps thin strokes that the engine's own shrinking would skip.
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]

@@ -1,0 +1,173 @@
+"""The text that a born-digital PDF already has: whether it can be trusted, and its lines in reading order."""
+
+import unicodedata
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from alta_common.contracts.results import Line, Page, Word
+from alta_ocr.engines.pdf_text import SOFT_HYPHEN, Box, PdfText, PdfWord, objects_of
+from alta_ocr.engines.reading_order import ReadingOrder, reading_order
+
+_FEWEST_CHARACTERS = 25
+_MOST_BROKEN = 0.02
+_MOST_INVISIBLE = 0.5
+_LARGE_IMAGE = 0.6
+_ENOUGH_BESIDE_AN_IMAGE = 200
+_MOST_SWAPPED = 0.2
+_SIDEWAYS = 2.0
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Words that stand side by side; boxes in points of the upright page."""
+
+    words: list[PdfWord]
+
+    @property
+    def text(self) -> str:
+        return " ".join(word.text for word in self.words)
+
+    @property
+    def box(self) -> Box:
+        return _union([word.box for word in self.words])
+
+
+def read_text_layer(page: Any, number: int) -> Page | None:
+    """Return page `number` (pypdfium2's `PdfPage`) as its text layer has it, or None when it must be looked at.
+
+    Confidences are None: the file says what stands there.
+    """
+    text = PdfText(page)
+    try:
+        if not _has_trusted_text(text.text, page):
+            return None
+        rotation = 0 if _runs_leftwards(text.text) else (360 - text.direction()) % 360
+        width, height = page.get_size()
+        if rotation in (90, 270):
+            width, height = height, width
+        pieces = [_Piece([_upright(word, rotation, width, height) for word in line]) for line in text.lines()]
+    finally:
+        text.close()
+    lines = [_line(piece, width, height) for piece in _in_reading_order(_rejoined(pieces))]
+    return Page(
+        number=number,
+        width=width,
+        height=height,
+        unit="pt",
+        rotation=rotation,
+        source="embedded",
+        confidence=None,
+        lines=lines,
+    )
+
+
+def is_plausible(text: str) -> bool:
+    """Say whether `text` can have been written by a person: few broken characters, and no swapped bytes."""
+    visible = [character for character in text if not character.isspace() and character != SOFT_HYPHEN]
+    letters = [character for character in visible if character.isalpha()]
+    return sum(map(_is_broken, visible)) < _MOST_BROKEN * max(len(visible), 1) and sum(
+        map(_is_swapped, letters)
+    ) <= _MOST_SWAPPED * len(letters)
+
+
+def _is_broken(character: str) -> bool:
+    return character == "\ufffd" or unicodedata.category(character) in {"Cc", "Cn", "Co", "Cs"}
+
+
+def _is_swapped(letter: str) -> bool:
+    # A font whose map has its bytes swapped turns U+0041, an A, into U+4100, a rare Chinese character.
+    return not letter.isascii() and ord(letter) % 0x100 == 0
+
+
+def _has_trusted_text(text: str, page: Any) -> bool:
+    characters = sum(character.isalnum() for character in text)
+    if characters < _FEWEST_CHARACTERS or not is_plausible(text):
+        return False
+    objects = objects_of(page)
+    if objects.texts and objects.invisible_texts >= _MOST_INVISIBLE * objects.texts:
+        # Somebody else's OCR under a scan: ours is better, or at least known.
+        return False
+    return objects.largest_image <= _LARGE_IMAGE or characters >= _ENOUGH_BESIDE_AN_IMAGE
+
+
+def _runs_leftwards(text: str) -> bool:
+    kinds = [unicodedata.bidirectional(character) for character in text if character.isalpha()]
+    return sum(kind in ("R", "AL") for kind in kinds) * 2 > len(kinds)
+
+
+def _upright(word: PdfWord, rotation: int, width: float, height: float) -> PdfWord:
+    x0, y0, x1, y1 = word.box
+    if rotation == 90:  # noqa: PLR2004  # degrees
+        x0, y0, x1, y1 = 1 - y1, x0, 1 - y0, x1
+    elif rotation == 180:  # noqa: PLR2004
+        x0, y0, x1, y1 = 1 - x1, 1 - y1, 1 - x0, 1 - y0
+    elif rotation == 270:  # noqa: PLR2004
+        x0, y0, x1, y1 = y0, 1 - x1, y1, 1 - x0
+    return replace(word, box=(x0 * width, y0 * height, x1 * width, y1 * height))
+
+
+def _rejoined(pieces: list[_Piece]) -> list[_Piece]:
+    """Join what pdfium broke apart at a superscript or a change of font within a line."""
+    joined: list[_Piece] = []
+    for piece in pieces:
+        if joined and _continues(joined[-1].box, piece.box):
+            joined[-1] = _Piece(_glued(joined[-1].words, piece.words))
+        else:
+            joined.append(piece)
+    return joined
+
+
+def _continues(line: Box, piece: Box) -> bool:
+    height = max(line[3] - line[1], piece[3] - piece[1])
+    shared = min(line[3], piece[3]) - max(line[1], piece[1])
+    gap = piece[0] - line[2]
+    return shared > 0.4 * min(line[3] - line[1], piece[3] - piece[1]) and -0.5 * height < gap < height
+
+
+def _glued(words: list[PdfWord], more: list[PdfWord]) -> list[PdfWord]:
+    last, first = words[-1], more[0]
+    if first.box[0] - last.box[2] > 0.15 * (last.box[3] - last.box[1]):
+        return words + more
+    box = _union([last.box, first.box])
+    return [*words[:-1], replace(last, text=last.text + first.text, box=box), *more[1:]]
+
+
+def _union(boxes: list[Box]) -> Box:
+    x0, y0, x1, y1 = zip(*boxes, strict=True)
+    return min(x0), min(y0), max(x1), max(y1)
+
+
+def _in_reading_order(lines: list[_Piece]) -> list[_Piece]:
+    """Cut lines that run across columns; on a page without columns (tables, forms) leave them whole."""
+    pieces = [piece for line in lines for piece in _cut_at_gaps(line)]
+    order = _order(pieces)
+    if order.columnar or len(pieces) == len(lines):
+        return [pieces[i] for i in order.order]
+    return [lines[i] for i in _order(lines).order]
+
+
+def _order(pieces: list[_Piece]) -> ReadingOrder:
+    boxes = np.array([piece.box for piece in pieces], dtype=np.float64).reshape(-1, 4)
+    return reading_order(boxes, np.array([len(piece.text) for piece in pieces], dtype=np.int_), authored=True)
+
+
+def _cut_at_gaps(line: _Piece) -> list[_Piece]:
+    height = line.box[3] - line.box[1]
+    parts: list[list[PdfWord]] = [[line.words[0]]]
+    for before, word in zip(line.words, line.words[1:], strict=False):
+        if word.box[0] - before.box[2] > _SIDEWAYS * height or word.box[2] < before.box[0]:
+            parts.append([])
+        parts[-1].append(word)
+    return [_Piece(part) for part in parts]
+
+
+def _line(piece: _Piece, width: float, height: float) -> Line:
+    words = [Word(text=word.text, confidence=None, box=_share(word.box, width, height)) for word in piece.words]
+    return Line(text=piece.text, confidence=None, box=_share(piece.box, width, height), words=words)
+
+
+def _share(box: Box, width: float, height: float) -> Box:
+    x0, y0, x1, y1 = box
+    return round(x0 / width, 5), round(y0 / height, 5), round(x1 / width, 5), round(y1 / height, 5)
