@@ -83,7 +83,8 @@ async def management(servers: Servers) -> AsyncIterator[Management]:
 @pytest.fixture
 async def rabbitmq_url(management: Management) -> AsyncIterator[str]:
     """The URL of a fresh, empty virtual host."""
-    url = await management.create_vhost()
+    url = management.new_vhost_url()
+    await management.create_vhost(url)
     yield url
     await management.delete_vhost(url)
 

@@ -20,13 +20,16 @@ class Management:
             base_url=broker.management, auth=(self._user, unquote(address.password or "guest")), timeout=30
         )
 
-    async def create_vhost(self) -> str:
-        """Create a virtual host and return the URL to connect to it."""
-        name = f"test-{new_id()}"
+    def new_vhost_url(self) -> str:
+        """Return the URL of a virtual host that does not exist yet."""
+        return urlunsplit(urlsplit(self._broker.url)._replace(path=f"/test-{new_id()}"))
+
+    async def create_vhost(self, url: str) -> None:
+        """Create the virtual host that `url` names, with all rights for its user."""
+        name = vhost_of(url)
         await self._call("PUT", f"/api/vhosts/{name}")
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
         await self._call("PUT", f"/api/permissions/{name}/{quote(self._user, safe='')}", everything)
-        return urlunsplit(urlsplit(self._broker.url)._replace(path=f"/{name}"))
 
     async def delete_vhost(self, url: str) -> None:
         """Delete a virtual host with all its queues, and close its connections."""

@@ -1,0 +1,53 @@
+"""What is done beside relaying: measuring the backlog, and making and dropping partitions."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from alta_outbox_relay import metrics
+from alta_outbox_relay.session import SESSION_ERRORS, OutboxSession
+
+log = structlog.get_logger()
+
+_MEASURE_SECONDS = 5.0
+_PARTITION_SECONDS = 3600.0
+
+
+class Housekeeper:
+    """Keeps house for one outbox, over a session of its own. Any number of relays may do it at once."""
+
+    def __init__(
+        self, schema: str, connect: Callable[[], Awaitable[OutboxSession]], days_ahead: int, days_kept: int
+    ) -> None:
+        self._schema = schema
+        self._connect = connect
+        self._days = (days_ahead, days_kept)
+        self._partitions_at = 0.0
+
+    async def run(self) -> None:
+        """Keep house until cancelled."""
+        while True:
+            try:
+                session = await self._connect()
+                try:
+                    while True:
+                        await self._keep(session)
+                        await asyncio.sleep(_MEASURE_SECONDS)
+                finally:
+                    await session.close()
+            except SESSION_ERRORS as error:
+                log.warning("outbox.housekeeping_failed", schema=self._schema, error=repr(error))
+                await asyncio.sleep(_MEASURE_SECONDS)
+
+    async def _keep(self, session: OutboxSession) -> None:
+        backlog = await session.backlog()
+        metrics.depth.labels(self._schema).set(backlog.depth)
+        metrics.parked.labels(self._schema).set(backlog.parked)
+        metrics.oldest_pending.labels(self._schema).set(backlog.oldest_seconds)
+        if time.monotonic() >= self._partitions_at:
+            made, dropped = await session.tend_partitions(*self._days)
+            self._partitions_at = time.monotonic() + _PARTITION_SECONDS
+            if made or dropped:
+                log.info("outbox.partitions_changed", schema=self._schema, made=made, dropped=dropped)

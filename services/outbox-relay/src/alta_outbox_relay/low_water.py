@@ -1,0 +1,56 @@
+"""Below which id nothing is left in a shard.
+
+Deleted rows stay in the index until vacuum may remove them, and a long transaction anywhere in the cluster forbids
+that. A relay that began each walk at the start of its shard would cross all of them every time.
+
+Ids are not committed in their order: id 7 may become visible after id 9 was published. So a mark may only pass an id
+when no transaction that could still bring a lower one is open. A transaction gets its ids after it has locked the
+table for writing, and keeps that lock to its end: once all who held it when id N was the last one handed out have
+ended, everything up to N is visible or never will be.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from alta_outbox_relay.session import OutboxSession
+
+
+@dataclass(frozen=True, slots=True)
+class _Observation:
+    last_id: int
+    writers: frozenset[str]
+
+
+class LowWater:
+    """The marks of one session's shards; a shard without one is walked from its start."""
+
+    def __init__(self, session: OutboxSession) -> None:
+        self._session = session
+        self._marks: dict[int, int] = {}
+        self._settled = 0
+        self._observation: _Observation | None = None
+
+    def marks(self, shards: Iterable[int]) -> list[tuple[int, int]]:
+        """Return shards with their marks."""
+        return [(shard, self._marks.get(shard, 0)) for shard in shards]
+
+    def forget(self) -> None:
+        """Begin at the start again: old events may have been put back, or shards were ours no longer."""
+        self._marks.clear()
+
+    async def advance(self, shards: Iterable[int]) -> None:
+        """Raise the marks as far as it is safe."""
+        await self._observe()
+        first = await self._session.first_pending(self.marks(shards))
+        for shard, pending in first.items():
+            reached = self._settled if pending is None else min(self._settled, pending - 1)
+            self._marks[shard] = max(self._marks.get(shard, 0), reached)
+
+    async def _observe(self) -> None:
+        if self._observation is not None and not (self._observation.writers & await self._session.writers()):
+            self._settled = self._observation.last_id
+            self._observation = None
+        if self._observation is None:
+            # In this order: who gets a later id is none of our business, who has an earlier one must be seen.
+            last_id = await self._session.last_id()
+            self._observation = _Observation(last_id, await self._session.writers())

@@ -1,0 +1,143 @@
+import asyncio
+import signal
+from collections import defaultdict
+
+import asyncpg
+import httpx
+import orjson
+from structlog.testing import capture_logs
+
+from alta_common.ids import new_id
+from alta_common.testing import eventually
+from alta_common.testing.plugin import CloseConnections
+from alta_common.testing.postgres import FreshDatabase
+
+AGGREGATES = [new_id() for _ in range(25)]
+
+
+async def write_many(writer, count: int) -> list[str]:
+    """Write `count` events for each aggregate; return all ids."""
+    ids: list[str] = []
+    for number in range(count):
+        events = [writer.event(f"{number}", project) for project in AGGREGATES]
+        ids += [str(event.event_id) for event in events]
+        await writer.write(*events)
+    return ids
+
+
+def check_messages(messages, ids: list[str], duplicates: int) -> None:
+    """Nothing is missing, nothing overtakes within an aggregate, and little came twice."""
+    order: dict[str, list[int]] = defaultdict(list)
+    seen: set[str] = set()
+    for message in messages:
+        envelope = orjson.loads(message.body)
+        if envelope["id"] not in seen:
+            seen.add(envelope["id"])
+            order[envelope["partitionkey"]].append(int(envelope["data"]["name"]))
+    assert seen == set(ids)
+    assert all(numbers == sorted(numbers) for numbers in order.values())
+    assert len(messages) - len(seen) <= duplicates
+
+
+async def test_a_killed_relay_loses_nothing(start_process, writer, observed) -> None:
+    ids = await write_many(writer, 60)
+    first = await start_process(OUTBOX_BATCH_SIZE="200")
+
+    # In the middle: messages have arrived that are not struck out yet.
+    await eventually(lambda: _between(observed, 100, 1400), within=20)
+    await first.end(signal.SIGKILL)
+    assert not await writer.is_empty()
+    second = await start_process(OUTBOX_BATCH_SIZE="200")
+    await eventually(writer.is_empty, within=20)
+
+    check_messages(await observed.take(), ids, duplicates=200)
+    assert await second.end(signal.SIGTERM) == 0
+    assert second.said("relay.stopped")
+
+
+async def _between(observed, low: int, high: int) -> bool:
+    count = await observed.count()
+    assert count < high, "it was over before it could be killed"
+    return count >= low
+
+
+async def test_closed_broker_connections_lose_nothing(
+    relay, writer, observed, close_broker_connections: CloseConnections
+) -> None:
+    ids: list[str] = []
+    closed = 0
+    for _ in range(4):
+        ids += await write_many(writer, 10)
+        closed += await close_broker_connections()
+    await eventually(writer.is_empty, within=20)
+
+    assert closed >= 1
+    # The numbers begin anew four times.
+    messages = await observed.take()
+    assert {orjson.loads(message.body)["id"] for message in messages} == set(ids)
+    assert len(messages) - len(ids) <= 500 * closed
+
+
+async def test_killed_database_sessions_lose_nothing(relay, writer, observed) -> None:
+    ids = await write_many(writer, 30)
+    for _ in range(3):
+        await eventually(lambda: _kill_sessions(writer.superuser))
+    await eventually(writer.is_empty, within=20)
+
+    check_messages(await observed.take(), ids, duplicates=1500)
+
+
+async def _kill_sessions(superuser: asyncpg.Connection) -> bool:
+    killed = await superuser.fetch(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE usename = 'alta_relay' AND datname = current_database()"
+    )
+    return bool(killed)
+
+
+async def test_two_relays_drain_together_and_one_takes_over(run_relay, tables, writer, observed) -> None:
+    async with run_relay() as one, run_relay() as two:
+        await eventually(lambda: one.serving)
+        await eventually(lambda: two.serving)
+        ids = await write_many(writer, 20)
+        await eventually(writer.is_empty, within=20)
+        one.stop()
+        started = asyncio.get_running_loop().time()
+        more = [writer.event("20", project) for project in AGGREGATES]
+        await writer.write(*more)
+        await eventually(writer.is_empty, within=10)
+        taken_over = asyncio.get_running_loop().time() - started
+
+    check_messages(await observed.take(), [*ids, *(str(event.event_id) for event in more)], duplicates=0)
+    assert taken_over < 3
+
+
+async def test_it_waits_for_a_database_that_is_not_migrated(database: FreshDatabase, writer, run_relay) -> None:
+    with capture_logs() as logs:
+        async with run_relay() as relay:
+            await eventually(lambda: [line for line in logs if line["event"] == "outbox.database_awaited"])
+            assert not relay.serving
+            await writer.create_tables()
+            await writer.write(writer.event())
+            await eventually(writer.is_empty)
+
+
+async def test_it_waits_for_a_broker_and_says_so(start_process, management, observed, writer) -> None:
+    await management.delete_vhost(observed.url)
+    process = await start_process()
+    await process.serving()
+    port = await eventually(lambda: process.said("internal.listening"))
+
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port['port']}") as client:
+        ready = await client.get("/health/ready")
+        assert (ready.status_code, ready.json()["checks"]["outbox_projects"]) == (503, "ok")
+        assert "not connected" in ready.json()["checks"]["broker"]
+        assert (await client.get("/health/live")).status_code == 200
+        await writer.write(writer.event())
+        await management.create_vhost(observed.url)
+        await eventually(writer.is_empty, within=20)
+        assert (await client.get("/health/ready")).status_code == 200
+        metrics = (await client.get("/metrics")).text
+        assert 'alta_outbox_published_total{schema="projects"} 1.0' in metrics
+        assert 'alta_outbox_shards_owned{schema="projects"} 16.0' in metrics
+    assert await process.end(signal.SIGTERM) == 0

@@ -1,0 +1,104 @@
+import orjson
+
+from alta_common.outbox.table import SHARDS
+from alta_common.testing import eventually
+from alta_common.testing.postgres import FreshDatabase
+from alta_outbox_relay.low_water import LowWater
+from alta_outbox_relay.session import OutboxSession
+from alta_outbox_relay.shards import ShardOwner
+
+EVERY_SHARD = [(shard, 0) for shard in range(SHARDS)]
+
+
+async def owner_of(database: FreshDatabase) -> tuple[OutboxSession, ShardOwner]:
+    session = await OutboxSession.open(database.settings("relay"), "projects")
+    owner = ShardOwner(session)
+    await owner.join()
+    return session, owner
+
+
+async def settle(*owners: ShardOwner) -> None:
+    for _ in range(len(owners) + 1):
+        for owner in owners:
+            await owner.rebalance()
+
+
+async def test_relays_share_the_shards_and_take_over(tables: FreshDatabase) -> None:
+    one_session, one = await owner_of(tables)
+    await settle(one)
+    assert len(one.owned) == SHARDS
+
+    two_session, two = await owner_of(tables)
+    three_session, three = await owner_of(tables)
+    await settle(one, two, three)
+    assert sorted(len(owner.owned) for owner in (one, two, three)) == [5, 5, 6]
+    assert sorted((*one.owned, *two.owned, *three.owned)) == list(range(SHARDS))
+
+    # As when a process is killed: nobody says goodbye.
+    one_session.abort()
+    await eventually(lambda: _own_all(two, three), within=3)
+
+    await two_session.close()
+    await three_session.close()
+
+
+async def _own_all(*owners: ShardOwner) -> bool:
+    await settle(*owners)
+    return sorted(shard for owner in owners for shard in owner.owned) == list(range(SHARDS))
+
+
+async def test_the_view_shows_what_a_live_relay_has_fetched(tables: FreshDatabase, writer) -> None:
+    await writer.write(*(writer.event(str(number)) for number in range(5)))
+    session, owner = await owner_of(tables)
+    await owner.rebalance()
+    batch = await session.fetch(EVERY_SHARD, 100)
+
+    await session.show_fetched(batch)
+    await writer.write(writer.event("too late"))
+
+    assert await writer.states() == ["PROCESSING"] * 5 + ["PENDING"]
+    session.abort()
+    await eventually(lambda: _states(writer, ["PENDING"] * 6))
+
+
+async def _states(writer, wanted: list[str]) -> bool:
+    return await writer.states() == wanted
+
+
+async def test_a_mark_never_passes_an_open_transaction(tables: FreshDatabase, writer) -> None:
+    session, _ = await owner_of(tables)
+    low_water = LowWater(session)
+    shards = range(SHARDS)
+
+    async with writer.sessions() as slow:
+        await writer.outbox.add(slow, writer.event("slow"))
+        await writer.write(*(writer.event(str(number)) for number in range(10)))
+        await session.delete(await session.fetch(EVERY_SHARD, 100))
+        for _ in range(3):
+            await low_water.advance(shards)
+        assert {low for _, low in low_water.marks(shards)} == {0}
+        await slow.commit()
+
+    for _ in range(3):
+        await low_water.advance(shards)
+    (left,) = await session.fetch(low_water.marks(shards), 100)
+    assert orjson.loads(left.body)["data"]["name"] == "slow"
+    assert dict(low_water.marks(shards))[left.shard] == left.id - 1
+    assert all(low == 11 for shard, low in low_water.marks(shards) if shard != left.shard)
+    await session.close()
+
+
+async def test_a_long_transaction_elsewhere_does_not_hold_the_marks(tables: FreshDatabase, writer) -> None:
+    session, _ = await owner_of(tables)
+    low_water = LowWater(session)
+    await writer.superuser.execute("CREATE TABLE public.elsewhere (id integer)")
+
+    async with writer.superuser.transaction(isolation="repeatable_read"):
+        await writer.superuser.execute("INSERT INTO public.elsewhere VALUES (1)")
+        await writer.write(*(writer.event(str(number)) for number in range(10)))
+        await session.delete(await session.fetch(EVERY_SHARD, 100))
+        for _ in range(3):
+            await low_water.advance(range(SHARDS))
+        assert {low for _, low in low_water.marks(range(SHARDS))} == {10}
+
+    await session.close()
