@@ -156,9 +156,17 @@ class AltaClient:
         )
         return _json_of(answer)
 
-    async def upload(self, project_id: str, path: Path, kind: Kind = Kind.DOCUMENT, *, duplicate: bool = False) -> Item:
+    async def upload(
+        self,
+        project_id: str,
+        path: Path,
+        kind: Kind = Kind.DOCUMENT,
+        *,
+        duplicate: bool = False,
+        headers: dict[str, str] | None = None,
+    ) -> Item:
         """Upload a file and return what it became. Sending it again after a lost answer uploads it once."""
-        headers = {"Idempotency-Key": secrets.token_hex(16)}
+        headers = {"Idempotency-Key": secrets.token_hex(16), **(headers or {})}
         answer = await self.request(
             "POST",
             f"/v1/projects/{project_id}/{kind}",
@@ -191,6 +199,12 @@ class AltaClient:
     async def result_text(self, item: Item) -> str:
         """Return the result as plain text."""
         return (await self.request("GET", f"{item.url}/result", params={"format": "text"})).text
+
+    async def send(
+        self, method: str, path: str, *, headers: dict[str, str] | None = None, **options: Any
+    ) -> httpx.Response:
+        """Send one request as this user and return the answer, whatever it is; `options` are those of httpx."""
+        return await self.http.request(method, path, headers=(headers or {}) | await self.authorization(), **options)
 
     async def request(
         self,
@@ -227,14 +241,15 @@ class AltaClient:
         headers: dict[str, str],
         upload: Path | None,
     ) -> httpx.Response:
-        headers = headers | await self._authorization()
+        headers = headers | await self.authorization()
         if upload is None:
             return await self.http.request(method, path, json=json, params=params, headers=headers)
         with upload.open("rb") as file:
             files = {"file": (upload.name, file, _media_type(upload))}
             return await self.http.request(method, path, params=params, headers=headers, files=files)
 
-    async def _authorization(self) -> dict[str, str]:
+    async def authorization(self) -> dict[str, str]:
+        """Return the header of a signed-in user, with a token that lives; nothing before the first sign-in."""
         if not self._tokens:
             return {}
         async with self._renewing:
