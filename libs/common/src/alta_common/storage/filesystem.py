@@ -129,8 +129,8 @@ def _publish(file: IO[bytes], path: Path) -> None:
     file.close()
     # A delete beside us may remove the folder that we have just made, because it is still empty.
     for _ in range(_RENAME_ATTEMPTS):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, FileExistsError):
+            path.parent.mkdir(parents=True, exist_ok=True)
             Path(file.name).replace(path)
             break
     else:

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any, TypeVar
 
+import structlog
 from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
@@ -18,6 +20,8 @@ from requests.exceptions import RequestException
 from alta_common.errors import UnavailableError
 from alta_common.settings import StorageSettings
 from alta_common.storage.object_storage import CHUNK_BYTES, ObjectNotFoundError, StoredObject, checked_key
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -39,17 +43,15 @@ class GcsObjectStorage:
         """Store what `chunks` yields as one resumable upload; nothing is visible before its end."""
         blob = self._bucket.blob(checked_key(key), chunk_size=_UPLOAD_BYTES)
         opener = partial(blob.open, "wb", content_type=content_type, timeout=_TIMEOUT_SECONDS)
-        writer: IO[bytes] = await self._run(key, opener)
-        digest, size = hashlib.sha256(), 0
+        upload = _Upload(await self._run(key, opener))
         try:
             async for chunk in chunks:
-                await self._run(key, partial(_write, writer, digest, chunk))
-                size += len(chunk)
+                await self._run(key, partial(upload.write, chunk))
+            await self._run(key, upload.finish)
         except BaseException:
-            await asyncio.shield(self._run(key, partial(_abandon, writer)))
+            await asyncio.shield(self._run(key, upload.abandon))
             raise
-        await self._run(key, writer.close)
-        return StoredObject(key, size, digest.hexdigest())
+        return StoredObject(key, upload.size_bytes, upload.digest.hexdigest())
 
     async def put_bytes(self, key: str, data: bytes, content_type: str) -> StoredObject:
         """Store `data` in one request."""
@@ -134,11 +136,32 @@ def create_client(settings: StorageSettings) -> storage.Client:
     return client
 
 
-def _write(writer: IO[bytes], digest: "hashlib._Hash", chunk: bytes) -> None:
-    digest.update(chunk)
-    writer.write(chunk)
+class _Upload:
+    """A resumable upload. Its methods block, and take turns: a cancelled caller may leave one running in its thread."""
 
+    def __init__(self, writer: Any) -> None:
+        self.digest = hashlib.sha256()
+        self.size_bytes = 0
+        self._writer = writer
+        self._lock = Lock()
 
-def _abandon(writer: Any) -> None:
-    """Give up an upload without finishing it: `close` would make an object of what has arrived so far."""
-    writer.terminate()
+    def write(self, chunk: bytes) -> None:
+        with self._lock:
+            self._writer.write(chunk)
+            self.digest.update(chunk)
+            self.size_bytes += len(chunk)
+
+    def finish(self) -> None:
+        with self._lock:
+            self._writer.close()
+
+    def abandon(self) -> None:
+        """Give up without finishing, as closing would make an object of what has arrived so far."""
+        with self._lock:
+            try:
+                self._writer.terminate()
+            except (GoogleAPIError, GoogleAuthError, RequestException) as error:
+                log.warning("storage.upload_not_cancelled", error=repr(error))
+            finally:
+                # Else the writer would close itself, and finish the upload, when it is collected.
+                self._writer._buffer.close()  # noqa: SLF001 - there is no other way
