@@ -5,12 +5,20 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.1
+
+
+@overload
+async def eventually(probe: Callable[[], Awaitable[T]], within: timedelta | float = ..., *, what: str = "") -> T: ...
+
+
+@overload
+async def eventually(probe: Callable[[], T], within: timedelta | float = ..., *, what: str = "") -> T: ...
 
 
 async def eventually(
