@@ -1,0 +1,33 @@
+"""One trace covers an upload, from the client's request to the last consumer."""
+
+from datetime import timedelta
+
+import pytest
+
+from alta_common.testing import eventually
+from alta_stack.client import AltaClient
+from journey_stack import SAMPLES
+from otlp import TraceReceiver
+
+pytestmark = pytest.mark.journey
+
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+CALLER_SPAN = "00f067aa0ba902b7"
+
+
+async def test_one_trace_covers_an_upload(client: AltaClient, traces: TraceReceiver) -> None:
+    project = await client.create_project("Traced")
+
+    document = await client.upload(
+        project["id"], SAMPLES / "invoice-photo.jpg", headers={"traceparent": f"00-{TRACE_ID}-{CALLER_SPAN}-01"}
+    )
+    await client.wait_for(document)
+
+    expected = {"gateway", "projects", "outbox-relay", "ocr", "projects-worker"}
+    await eventually(lambda: expected <= traces.services_of(TRACE_ID), within=timedelta(seconds=30))
+    spans = [span for span in traces.spans if span.trace_id == TRACE_ID]
+    known = {span.span_id for span in spans} | {CALLER_SPAN}
+    assert [span for span in spans if span.parent_id not in known] == []
+    # The relay passes the stored context on unchanged: nobody continues from its own span.
+    relayed = {span.span_id for span in spans if span.service == "outbox-relay"}
+    assert [span for span in spans if span.parent_id in relayed] == []
