@@ -1,14 +1,14 @@
 """A whole running stack, and a client of its gateway."""
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from alta_stack.beside import stack_beside
 from alta_stack.client import AltaClient
 from alta_stack.settings import CHECKOUT
-from journey_stack import Stack, start_stack, stop_stack
+from journey_stack import Stack
 from otlp import TraceReceiver, trace_receiver
 
 
@@ -22,11 +22,8 @@ def traces() -> Iterator[TraceReceiver]:
 @pytest.fixture(scope="session")
 def stack(traces: TraceReceiver) -> Iterator[Stack]:
     """Start one stack for all journey tests, beside any that a developer has running."""
-    home = CHECKOUT / ".alta" / f"journey-{os.getpid()}"
-    try:
-        yield start_stack(home, OTEL_EXPORTER_OTLP_ENDPOINT=traces.endpoint)
-    finally:
-        stop_stack(home)
+    with stack_beside("journey", OTEL_EXPORTER_OTLP_ENDPOINT=traces.endpoint) as home:
+        yield Stack(home.stack_file)
 
 
 @pytest.fixture

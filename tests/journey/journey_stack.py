@@ -3,13 +3,11 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alta_stack.settings import CHECKOUT, environment
+from alta_stack.settings import CHECKOUT
 
 SAMPLES = CHECKOUT / "samples"
 
@@ -50,16 +48,3 @@ class Stack:
         status = Path(f"/proc/{self.pid(service)}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
         return int(line.split()[1]) * 1024
-
-
-def start_stack(home: Path, **settings: str) -> Stack:
-    """Start a stack with its data in `home` on free ports; `settings` are environment variables of all services."""
-    variables = {**environment(), "ALTA_HOME": str(home), "GATEWAY_PORT": "0", **settings}
-    subprocess.run([sys.executable, "-m", "alta_stack", "up"], env=variables, cwd=CHECKOUT, check=True)
-    return Stack(home / "stack.json")
-
-
-def stop_stack(home: Path) -> None:
-    """Stop the stack of `home` and delete its data."""
-    variables = {**environment(), "ALTA_HOME": str(home)}
-    subprocess.run([sys.executable, "-m", "alta_stack", "reset"], env=variables, cwd=CHECKOUT, check=True)
