@@ -104,6 +104,10 @@ class _Supervisor:
             try:
                 await self._start()
                 await self._keep_running()
+            except StackError as error:
+                # At once: stopping what already runs takes seconds.
+                self._report.failed(str(error))
+                raise
             finally:
                 for number in (signal.SIGTERM, signal.SIGINT):
                     loop.add_signal_handler(number, lambda: None)

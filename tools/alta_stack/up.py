@@ -101,7 +101,10 @@ def _run_supervisor(home: Home, port: int) -> None:
         supervisor.wait()
         raise
     except StackError:
+        line = terminal.Line()
+        line.now(terminal.dim("  … stopping what was started"))
         supervisor.wait()
+        line.clear()
         raise
 
 
