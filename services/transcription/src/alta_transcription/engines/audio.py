@@ -1,0 +1,142 @@
+"""Decoding of recordings with PyAV: as a stream, 16 kHz mono, in memory that does not grow with the length.
+
+FFmpeg gets a closed list of formats and protocols. Without it a playlist or session description can make it read other
+files or listen on the network; and decoding a file whole can take gigabytes (10 hours of silence are a FLAC of 4 MB).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+from numpy.typing import NDArray
+
+from alta_transcription.engines.engine import InputError
+from alta_transcription.engines.media import DEMUXERS, require_recording
+
+SAMPLE_RATE = 16_000
+
+Samples = NDArray[np.float32]
+
+_OPEN_SECONDS = 20.0
+_MIN_RATE = 1_000
+_MAX_RATE = 768_000
+_DAMAGED = "The recording is damaged or incomplete: it cannot be decoded."
+
+
+class Recording:
+    """An opened recording. Decoding begins anew with each call of `blocks`."""
+
+    def __init__(self, container: av.container.InputContainer, stream: av.AudioStream) -> None:
+        self._container = container
+        self._stream = stream
+        self.damaged = False
+
+    @property
+    def claimed_seconds(self) -> float | None:
+        """Return the length that the file says it has; files lie, and some do not say."""
+        if self._container.duration is None or self._container.duration <= 0:
+            return None
+        return float(self._container.duration) / av.time_base
+
+    def blocks(self, max_seconds: float) -> Iterator[Samples]:
+        """Yield the sound as blocks of samples, -1 to 1.
+
+        Raises `InputError`: `audio_too_long` once more than `max_seconds` were decoded, `corrupt_file` when nothing
+        can be, `no_audio` when there is nothing to decode.
+        """
+        total = 0
+        for block in self._resampled():
+            total += block.size
+            if total > max_seconds * SAMPLE_RATE:
+                raise too_long(max_seconds)
+            yield block
+        if total == 0:
+            raise InputError("corrupt_file", _DAMAGED) if self.damaged else no_audio()
+
+    def _resampled(self) -> Iterator[Samples]:
+        resampler, shape = None, None
+        for frame in self._frames():
+            # A file put together from several may change its rate or channels on the way; a resampler may not.
+            if (frame.sample_rate, frame.format.name, frame.layout.name) != shape:
+                yield from _samples(resampler.resample(None) if resampler else [])
+                shape = (frame.sample_rate, frame.format.name, frame.layout.name)
+                resampler = _resampler(frame.sample_rate)
+            assert resampler is not None
+            frame.pts = None
+            yield from _samples(resampler.resample(frame))
+        yield from _samples(resampler.resample(None) if resampler else [])
+
+    def _frames(self) -> Iterator[av.AudioFrame]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except av.error.FFmpegError:
+                self.damaged = True
+                return
+            try:
+                yield from packet.decode()
+            except av.error.FFmpegError:
+                # Players skip what they cannot decode, and so do we.
+                self.damaged = True
+
+
+@contextmanager
+def open_recording(path: Path) -> Iterator[Recording]:
+    """Open the recording in `path` inside the block.
+
+    Raises `InputError`: `unsupported_media_type`, `corrupt_file`, `no_audio`.
+    """
+    require_recording(path)
+    try:
+        container = av.open(
+            f"file:{path}",
+            options={"format_whitelist": DEMUXERS, "protocol_whitelist": "file"},
+            timeout=(_OPEN_SECONDS, None),
+            metadata_errors="replace",
+        )
+    except (av.error.FFmpegError, ValueError) as error:
+        raise InputError("corrupt_file", _DAMAGED) from error
+    with container:
+        yield Recording(container, _audio_stream(container))
+
+
+def no_audio() -> InputError:
+    """Return the error of a file without sound."""
+    return InputError("no_audio", "There is no sound in this file.")
+
+
+def too_long(max_seconds: float) -> InputError:
+    """Return the error of a recording that is longer than allowed."""
+    hours = max_seconds / 3600
+    limit = f"{hours:g} hours" if hours >= 1 else f"{max_seconds:g} seconds"
+    return InputError("audio_too_long", f"The recording is longer than the {limit} that are allowed.")
+
+
+def _audio_stream(container: av.container.InputContainer) -> av.AudioStream:
+    stream = container.streams.best("audio")
+    if stream is None:
+        raise no_audio()
+    assert isinstance(stream, av.AudioStream)
+    if stream.codec_context is None:
+        raise InputError("unsupported_media_type", "The sound in this file is encoded in a way that we cannot read.")
+    return stream
+
+
+def _resampler(rate: int) -> av.AudioResampler:
+    # One second at a rate of 1 Hz would become 16,000 samples: a small file, gigabytes of sound.
+    if not _MIN_RATE <= rate <= _MAX_RATE:
+        raise InputError("corrupt_file", f"The recording says that it has {rate} samples a second, which cannot be.")
+    return av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+
+
+def _samples(frames: list[av.AudioFrame]) -> Iterator[Samples]:
+    for frame in frames:
+        samples = frame.to_ndarray().reshape(-1).astype(np.float32, copy=False)
+        # Recordings in floating point may hold anything, infinities and not-a-number included.
+        yield np.clip(np.nan_to_num(samples, copy=False), -1.0, 1.0)

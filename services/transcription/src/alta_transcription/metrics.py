@@ -1,0 +1,15 @@
+"""Metrics of this service beside the shared ones. No ids in labels."""
+
+from prometheus_client import Counter
+
+jobs = Counter(
+    "alta_transcription_jobs_total",
+    "Recordings answered, by outcome: completed, republished, given_up, or a failure's code.",
+    ("outcome",),
+)
+audio_seconds = Counter("alta_transcription_audio_seconds_total", "Seconds of audio transcribed.", ("engine",))
+worker_restarts = Counter(
+    "alta_transcription_worker_restarts_total",
+    "Worker processes replaced, by reason: crashed, out_of_memory, timeout, cancelled, recycled.",
+    ("reason",),
+)

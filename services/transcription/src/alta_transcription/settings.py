@@ -1,0 +1,52 @@
+"""Settings of transcription, from the environment."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from alta_common.settings import RabbitmqSettings, ServiceSettings, StorageSettings
+
+
+class TranscriptionSettings(ServiceSettings, RabbitmqSettings, StorageSettings):
+    """What the process reads from its environment."""
+
+    transcription_workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Worker processes, one engine of one thread each; up to 0.7 GB of memory each with tiny.en.",
+    )
+    transcription_engine: Literal["faster-whisper"] = Field(
+        "faster-whisper", description="Who transcribes recordings that name no engine themselves."
+    )
+    whisper_model: str = Field(
+        "tiny.en",
+        min_length=1,
+        description="Folder of a Whisper model in CTranslate2's format, or a name to download it by from the Hugging "
+        "Face Hub (base.en, small, or an id there). tiny.en is installed with the service.",
+    )
+    whisper_compute_type: Literal["int8", "int8_float32", "float32"] = Field(
+        "int8", description="How the Whisper model computes; int8 is as accurate as float32 here, and faster."
+    )
+    audio_max_seconds: float = Field(
+        14400.0,
+        gt=0,
+        description="Length that a recording may have. 4 hours take about 12 minutes of a core with tiny.en: keep it "
+        "in step with TRANSCRIPTION_JOB_SECONDS.",
+    )
+    transcription_job_seconds: float = Field(
+        1500.0,
+        gt=0,
+        le=1620,
+        description="How long one recording may take. Below the broker's consumer timeout (1800 s): a message that is "
+        "held longer is taken away and transcribed again.",
+    )
+    transcription_step_seconds: float = Field(
+        180.0, gt=0, description="How long a worker may show no progress (a phrase, a chunk) before it is killed."
+    )
+    transcription_worker_memory_mb: int = Field(
+        3072, ge=1024, description="Address space of a worker (RLIMIT_AS), about twice what it keeps in memory."
+    )
+    transcription_worker_recycle_seconds: int = Field(
+        36000, ge=1, description="Seconds of audio after which a worker is replaced by a new one."
+    )
