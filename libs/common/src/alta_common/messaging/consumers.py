@@ -9,6 +9,7 @@ looked up here, acknowledgements by hand, no middleware.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -34,6 +35,8 @@ from alta_common.telemetry.metrics import messages_handled
 __all__ = ["Consumer", "ConsumerApp", "Handler", "HandlerTimeoutError"]
 
 log = structlog.get_logger()
+
+_KEEPER_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +76,21 @@ class ConsumerApp:
         self._broker: RabbitBroker | None = None
         self._running: dict[asyncio.Task[Any], str] = {}
         self._stopping = False
+        self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Wait for the broker, declare the topology, begin to consume."""
         await when_there(self._url, lambda: declare_topology(self._url, self._ladder))
         await when_there(self._url, self._sender.start)
         await when_there(self._url, self._consume)
+        self._keeper = asyncio.create_task(self._keep_topology(), name="topology-keeper")
         log.info("consumers.started", broker=address_of(self._url), queues=[one.queue for one in self._consumers])
 
     async def stop(self) -> None:
         """Take no more messages, let running handlers finish within the drain time, hand the rest back."""
         self._stopping = True
+        if self._keeper is not None:
+            self._keeper.cancel()
         if self._broker is not None:
             await self._cancel_subscriptions(self._broker)
             await self._drain()
@@ -97,6 +104,18 @@ class ConsumerApp:
         """Raise `BrokerUnavailableError` while nothing can be consumed (readiness)."""
         if self._broker is None or not await self._broker.ping(timeout=0.5):
             raise BrokerUnavailableError("the consumers are not connected to the broker")
+
+    async def _keep_topology(self) -> None:
+        """Declare everything again while there is no connection.
+
+        A broker that comes back empty would otherwise refuse our return for ever: the client looks up queues that it
+        had, and ends the connection when one is missing.
+        """
+        while True:
+            await asyncio.sleep(_KEEPER_SECONDS)
+            if self._broker is not None and not await self._broker.ping(timeout=0.1):
+                with suppress(*CONNECTION_ERRORS):
+                    await declare_topology(self._url, self._ladder)
 
     async def _consume(self) -> None:
         broker = RabbitBroker(
