@@ -8,10 +8,12 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
+from asyncpg import CannotConnectNowError, PostgresConnectionError
 from fastapi import FastAPI
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alta_common.audit import AuditTrail
@@ -40,7 +42,7 @@ from alta_identity.application.rotation import Rotation
 from alta_identity.application.schedule import scheduled
 from alta_identity.application.sessions import SessionLimits, SessionService
 from alta_identity.models.base import SCHEMA, Clock
-from alta_identity.security.keys import KeyRing, KeyVault
+from alta_identity.security.keys import KeyRing, KeySealedOtherwiseError, KeyVault
 from alta_identity.security.password_rules import PasswordRules
 from alta_identity.security.passwords import Argon2Cost, Passwords
 from alta_identity.security.peppers import Peppers
@@ -107,7 +109,7 @@ def _assemble(settings: IdentitySettings, resources: _Resources, clock: Clock) -
     sessions = create_sessions(resources.engine)
     outbox = Outbox(SCHEMA, resources.wakeup)
     mails = Mails(outbox, Sealer(settings.sealing_keys))
-    peppers = Peppers.parse(settings.identity_password_pepper.get_secret_value())
+    peppers = Peppers(settings.password_peppers)
     journal = Journal(AuditTrail(SCHEMA), peppers)
     idempotency = IdempotencyKeys(SCHEMA)
     passwords = Passwords(resources.pool, peppers, _cost(settings))
@@ -212,13 +214,23 @@ async def wait_for_database(engine: AsyncEngine) -> None:
     while True:
         try:
             await check_database(engine)
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, CannotConnectNowError, PostgresConnectionError) as error:
             if loop.time() >= deadline:
                 raise
             log.warning("database.awaited", error=repr(error))
             await asyncio.sleep(1)
         else:
             return
+
+
+async def hold_keys(keys: KeyService) -> None:
+    """Have keys to sign with. Ends the process with a clear message when the schema or the keys cannot be read."""
+    try:
+        await keys.keep()
+    except ProgrammingError as error:
+        raise SystemExit(f"schema {SCHEMA} is not ready; run python -m alta_identity.migrate: {error.orig}") from error
+    except KeySealedOtherwiseError as error:
+        raise SystemExit(str(error)) from error
 
 
 async def _check_listening(host: str, port: int) -> None:
@@ -238,7 +250,7 @@ async def main(settings: IdentitySettings) -> None:
         internal = InternalServer(settings.internal_host, settings.internal_port, checks)
         await internal.start()
         await wait_for_database(parts.engine)
-        await parts.keys.keep()
+        await hold_keys(parts.keys)
         jobs = {
             parts.keys.keep: timedelta(minutes=1),
             parts.revocations.publish_due: timedelta(seconds=5),

@@ -4,7 +4,8 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from cryptography.fernet import Fernet, MultiFernet
+from pydantic import Field, SecretStr, field_validator
 
 from alta_common.settings import (
     HttpSettings,
@@ -24,6 +25,34 @@ class MigrationSettings(PostgresSettings):
 
     migrations_dir: Path = Field(MIGRATIONS_DIR, description="Folder with Alembic's env.py and versions.")
     outbox_relay_role: str = Field("alta_relay", description="Role of the relay, granted the outbox tables.")
+
+
+MIN_PEPPER_CHARACTERS = 16
+
+
+def _parsed_peppers(text: str) -> dict[int, str]:
+    """Read `secret` (version 1) or `2:new,1:old`. Raises `ValueError` when it is neither, or one is too short."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if len(parts) == 1 and ":" not in parts[0]:
+        parts = [f"1:{parts[0]}"]
+    peppers: dict[int, str] = {}
+    for part in parts:
+        version, colon, secret = part.partition(":")
+        if not colon or not version.isdecimal() or int(version) in peppers:
+            raise ValueError("a pepper is `secret`, or `version:secret` parts with a comma between them")
+        if len(secret) < MIN_PEPPER_CHARACTERS:
+            raise ValueError(f"pepper {version} has fewer than {MIN_PEPPER_CHARACTERS} characters")
+        peppers[int(version)] = secret
+    if not peppers:
+        raise ValueError("a pepper is needed")
+    return peppers
+
+
+def _fernet_keys(text: str) -> list[str]:
+    """Read Fernet keys with commas between them. Raises `ValueError` when there is none or one is malformed."""
+    keys = [key.strip() for key in text.split(",") if key.strip()]
+    MultiFernet([Fernet(key) for key in keys])
+    return keys
 
 
 class IdentitySettings(ServiceSettings, HttpSettings, PostgresSettings, RedisSettings, SealingSettings, TokenSettings):
@@ -61,10 +90,27 @@ class IdentitySettings(ServiceSettings, HttpSettings, PostgresSettings, RedisSet
         24, ge=0, description="A new key is in the JWKS this long before use."
     )
 
+    @field_validator("identity_key_encryption_key", "mail_sealing_key")
+    @classmethod
+    def _holds_fernet_keys(cls, value: SecretStr) -> SecretStr:
+        _fernet_keys(value.get_secret_value())
+        return value
+
+    @field_validator("identity_password_pepper")
+    @classmethod
+    def _holds_peppers(cls, value: SecretStr) -> SecretStr:
+        _parsed_peppers(value.get_secret_value())
+        return value
+
     @property
     def key_encryption_keys(self) -> list[str]:
         """Return the keys that encrypt signing keys, newest first."""
-        return [key.strip() for key in self.identity_key_encryption_key.get_secret_value().split(",") if key.strip()]
+        return _fernet_keys(self.identity_key_encryption_key.get_secret_value())
+
+    @property
+    def password_peppers(self) -> dict[int, str]:
+        """Return the peppers by version."""
+        return _parsed_peppers(self.identity_password_pepper.get_secret_value())
 
     @property
     def access_token_life(self) -> timedelta:

@@ -72,5 +72,14 @@ async def test_a_missing_secret_is_named(environment):
     assert b"IDENTITY_PASSWORD_PEPPER" in output
 
 
+async def test_a_schema_without_tables_is_told_from_a_fault(environment):
+    process = await start("alta_identity.main", environment)
+    output, _ = await process.communicate()
+
+    assert process.returncode == 1
+    assert b"python -m alta_identity.migrate" in output
+    assert b"Traceback" not in output
+
+
 async def is_ready(client, internal):
     return (await client.get(f"{internal}/health/ready")).status_code == 200

@@ -137,17 +137,6 @@ def test_normalising_twice_changes_nothing(password):
     assert normalised(normalised(password)) == normalised(password)
 
 
-@pytest.mark.parametrize(("text", "current"), [(SECRET, 1), (f"2:{OTHER}, 1:{SECRET}", 2), (f"7:{SECRET}", 7)])
-def test_peppers_are_read_from_text(text, current):
-    assert Peppers.parse(text).current == current
-
-
-@pytest.mark.parametrize("text", ["", "short", f"{SECRET},{OTHER}", f"1:{SECRET},1:{OTHER}", f"x:{SECRET}", "1:short"])
-def test_malformed_peppers_are_refused(text):
-    with pytest.raises(ValueError):
-        Peppers.parse(text)
-
-
 @given(parts=st.lists(st.text(max_size=8), max_size=4), others=st.lists(st.text(max_size=8), max_size=4))
 def test_fingerprints_differ_where_anything_differs(parts, others):
     peppers = Peppers({1: SECRET})

@@ -61,10 +61,12 @@ async def register(
     "/verify-email",
     status_code=HTTPStatus.NO_CONTENT,
     summary="Prove an address",
-    responses={422: _problem("`invalid_token`: unknown, used before, expired, or replaced by a newer one.")},
 )
 async def verify_email(body: VerifyEmailIn, accounts: Accounts) -> None:
-    """Spend the token of a verification mail. From now on the account can sign in."""
+    """Spend the token of a verification mail. From now on the account can sign in.
+
+    A token that is unknown, used before, expired, or replaced by a newer one is refused (422 `invalid_token`).
+    """
     await accounts.verify_email(body.token)
 
 

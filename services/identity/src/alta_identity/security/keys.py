@@ -21,9 +21,7 @@ class KeyVault:
     """Makes signing keys and opens their private parts, which only it can (Fernet, newest key first)."""
 
     def __init__(self, encryption_keys: list[str]) -> None:
-        """Take Fernet keys. Raises `ValueError` when there is none or one is malformed."""
-        if not encryption_keys:
-            raise ValueError("a key that encrypts signing keys is needed")
+        """Take Fernet keys, one at least. Raises `ValueError` when there is none or one is malformed."""
         self._fernet = MultiFernet([Fernet(key) for key in encryption_keys])
 
     def new_key(self, *, active_from: datetime, now: datetime) -> SigningKey:

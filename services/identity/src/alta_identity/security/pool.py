@@ -40,7 +40,8 @@ class BoundedPool:
         self._unfinished += 1
         HASH_QUEUE.set(self._unfinished)
         try:
-            await asyncio.wait_for(self._slots.acquire(), self._limit)
+            async with asyncio.timeout(self._limit):
+                await self._slots.acquire()
         except TimeoutError:
             self._done()
             raise self._refusal() from None
