@@ -40,11 +40,11 @@ def check_messages(messages, ids: list[str], duplicates: int) -> None:
 
 
 async def test_a_killed_relay_loses_nothing(start_process, writer, observed) -> None:
-    ids = await write_many(writer, 60)
+    ids = await write_many(writer, 100)
     first = await start_process(OUTBOX_BATCH_SIZE="200")
 
     # In the middle: messages have arrived that are not struck out yet.
-    await eventually(lambda: _between(observed, 100, 1400), within=20)
+    await eventually(lambda: _between(observed, 100, 2400), within=20)
     await first.end(signal.SIGKILL)
     assert not await writer.is_empty()
     second = await start_process(OUTBOX_BATCH_SIZE="200")

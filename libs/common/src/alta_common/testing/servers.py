@@ -6,6 +6,7 @@ passwords), else private local servers in the checkout's `.alta` folder, else (w
 
 import contextlib
 import os
+import shutil
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,12 +62,19 @@ class Servers:
     def close(self) -> None:
         """Stop what was started, and delete its data."""
         self._closing.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _local(self, name: str) -> Any:
         """Start one private server, which ends with this process, however that ends; None when it is not installed."""
-        from alta_stack.infra import start_infra
+        from alta_stack.infra import delete_data, start_infra
         from alta_stack.processes import StackError
 
+        for folder in _left_behind(self._folder.parent):
+            # Another run may be clearing up at the same moment.
+            with contextlib.suppress(OSError):
+                for data in folder.iterdir():
+                    delete_data(data)
+                folder.rmdir()
         wanted = {"postgres": False, "redis": False, "rabbitmq": False} | {name: True}
         try:
             infra = start_infra(self._folder / name, durable=False, **wanted)
@@ -80,6 +88,15 @@ class Servers:
 def local_folder() -> Path:
     """Return where the private servers of this process keep their data."""
     return Path(__file__).parents[5] / ".alta" / f"test-{os.getpid()}"
+
+
+def _left_behind(parent: Path) -> list[Path]:
+    """Return the folders of test runs that were killed; their servers died with them."""
+    return [
+        folder
+        for folder in parent.glob("test-*")
+        if folder.name.removeprefix("test-").isdigit() and not Path("/proc", folder.name.removeprefix("test-")).exists()
+    ]
 
 
 def _postgres_container(closing: contextlib.ExitStack) -> str:
