@@ -121,7 +121,8 @@ def too_long(max_seconds: float) -> InputError:
 def _audio_stream(container: av.container.InputContainer) -> av.AudioStream:
     stream = container.streams.best("audio")
     if stream is None:
-        raise no_audio()
+        # There is a stream, but what it says of itself (65,535 channels, say) cannot be.
+        raise InputError("corrupt_file", _DAMAGED) if container.streams.audio else no_audio()
     assert isinstance(stream, av.AudioStream)
     if stream.codec_context is None:
         raise InputError("unsupported_media_type", "The sound in this file is encoded in a way that we cannot read.")

@@ -21,7 +21,7 @@ _MAGIC = (
     b"riff\x2e\x91\xcf\x11",  # Wave64
 )
 _MAGIC_AT = ((b"RIFF", 8, b"WAVE"), (b"RIFF", 8, b"AVI "), (b"RF64", 8, b"WAVE"), (b"FORM", 8, b"AIF"))
-_SYNC, _VERSION, _RESERVED_VERSION = 0xFFE0, 0x0018, 0x0008
+_SYNC, _VERSION, _RESERVED_VERSION, _LAYER_ONE = 0xFFE0, 0x0018, 0x0008, 0x0006
 _ISO_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
 
@@ -44,5 +44,6 @@ def _is_recording(head: bytes) -> bool:
 
 
 def _is_mpeg_frame(start: int) -> bool:
-    """Say whether two bytes may begin a frame of MPEG audio, any version and layer, or of AAC in ADTS."""
-    return start & _SYNC == _SYNC and start & _VERSION != _RESERVED_VERSION
+    """Say whether two bytes may begin a frame of MPEG audio, layer II or III, or of AAC in ADTS."""
+    # Nobody uses layer I, and text in UTF-16 begins like it.
+    return start & _SYNC == _SYNC and start & _VERSION != _RESERVED_VERSION and start & _LAYER_ONE != _LAYER_ONE

@@ -1,0 +1,164 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from alta_transcription.engines.audio import SAMPLE_RATE, open_recording
+from alta_transcription.engines.engine import InputError
+
+FORMATS = [
+    ("pcm16.wav", "wav", "pcm_s16le", 44100, "stereo"),
+    ("pcm8.wav", "wav", "pcm_u8", 8000, "mono"),
+    ("pcm24.wav", "wav", "pcm_s24le", 48000, "mono"),
+    ("float.wav", "wav", "pcm_f32le", 22050, "mono"),
+    ("mulaw.wav", "wav", "pcm_mulaw", 8000, "mono"),
+    ("surround.wav", "wav", "pcm_s16le", 48000, "5.1"),
+    ("a.flac", "flac", "flac", 48000, "stereo"),
+    ("a.mp3", "mp3", "libmp3lame", 44100, "mono"),
+    ("a.ogg", "ogg", "libopus", 48000, "mono"),
+    ("a.m4a", "ipod", "aac", 44100, "stereo"),
+    ("a.webm", "webm", "libopus", 48000, "mono"),
+    ("a.aiff", "aiff", "pcm_s16be", 44100, "mono"),
+    ("a.mka", "matroska", "libopus", 48000, "mono"),
+]
+
+
+def decoded(path: Path, max_seconds: float = 60) -> np.ndarray:
+    with open_recording(path) as recording:
+        return np.concatenate(list(recording.blocks(max_seconds)))
+
+
+def refusal_of(path: Path, max_seconds: float = 60) -> str:
+    with pytest.raises(InputError) as refusal:
+        decoded(path, max_seconds)
+    return refusal.value.code
+
+
+@pytest.mark.parametrize(("name", "container", "codec", "rate", "layout"), FORMATS, ids=[row[0] for row in FORMATS])
+def test_every_format_becomes_the_same_sound(
+    name: str, container: str, codec: str, rate: int, layout: str, tmp_path: Path, speech, encode
+) -> None:
+    original = speech[: 4 * SAMPLE_RATE]
+    path = encode(tmp_path / name, container, codec, samples=original, rate=rate, layout=layout)
+
+    found = decoded(path)
+
+    assert abs(found.size - original.size) < 0.1 * SAMPLE_RATE
+    assert found.dtype == np.float32
+    # Codecs delay a little: compare how loud each tenth of a second is, not each sample.
+    window = SAMPLE_RATE // 10
+    length = min(found.size, original.size) // window * window
+    loud_then, loud_now = (np.square(x[:length].reshape(-1, window)).mean(axis=1) for x in (original, found))
+    assert np.corrcoef(loud_then, loud_now)[0, 1] > 0.9
+
+
+def test_stereo_is_mixed_down(tmp_path: Path, wav) -> None:
+    tone = np.sin(np.arange(SAMPLE_RATE) * 0.1) * 20000
+    left_only = np.column_stack([tone, np.zeros_like(tone)]).astype("<i2").tobytes()
+    (tmp_path / "left.wav").write_bytes(wav(left_only, channels=2))
+
+    assert 0.2 < np.abs(decoded(tmp_path / "left.wav")).max() < 0.5
+
+
+LYING = [
+    ("a size of 4 GB", {"data_size": 0xFFFFFFFF}, 5.0),
+    ("sizes of zero", {"data_size": 0, "riff_size": 0}, 5.0),
+    ("a size of 100 bytes", {"data_size": 100}, 0.003),
+]
+
+
+@pytest.mark.parametrize(("header", "seconds"), [row[1:] for row in LYING], ids=[row[0] for row in LYING])
+def test_wav_headers_that_lie_are_seen_through(
+    header: dict[str, int], seconds: float, tmp_path: Path, wav, pcm
+) -> None:
+    (tmp_path / "lie.wav").write_bytes(wav(pcm, **header))
+
+    assert decoded(tmp_path / "lie.wav").size / SAMPLE_RATE == pytest.approx(seconds, abs=0.01)
+
+
+IMPOSSIBLE = [
+    ("no rate", {"rate": 0}, "corrupt_file"),
+    ("one sample a second", {"rate": 1}, "corrupt_file"),
+    ("4 GHz", {"rate": 4_000_000_000}, "corrupt_file"),
+    ("no channels", {"channels": 0}, "corrupt_file"),
+    ("65535 channels", {"channels": 65535}, "corrupt_file"),
+    ("an unknown encoding", {"tag": 0x1234}, "unsupported_media_type"),
+]
+
+
+@pytest.mark.parametrize(("header", "code"), [row[1:] for row in IMPOSSIBLE], ids=[row[0] for row in IMPOSSIBLE])
+def test_wav_headers_that_cannot_be_are_refused(header: dict[str, int], code: str, tmp_path: Path, wav, pcm) -> None:
+    (tmp_path / "lie.wav").write_bytes(wav(pcm, **header))
+
+    assert refusal_of(tmp_path / "lie.wav") == code
+
+
+def test_what_is_there_of_a_truncated_file_is_read(tmp_path: Path, speech, encode) -> None:
+    whole = encode(tmp_path / "whole.mp3", "mp3", "libmp3lame", samples=speech[: 8 * SAMPLE_RATE])
+    (tmp_path / "half.mp3").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+
+    assert 3 < decoded(tmp_path / "half.mp3").size / SAMPLE_RATE < 5
+
+
+@pytest.mark.parametrize("magic", [b"fLaC", b"OggS", b"ID3\x04\x00\x00\x00\x00\x7f\x7f", b"RIFF\x00\x00\x00\x00WAVE"])
+def test_garbage_behind_a_good_beginning_is_a_damaged_file(magic: bytes, tmp_path: Path) -> None:
+    garbage = np.random.default_rng(7).integers(0, 256, 50_000, dtype=np.uint8).tobytes()
+    (tmp_path / "garbage").write_bytes(magic + garbage)
+
+    assert refusal_of(tmp_path / "garbage") == "corrupt_file"
+
+
+def test_a_file_with_holes_is_read_around_them(tmp_path: Path, speech, encode) -> None:
+    path = encode(tmp_path / "a.mp3", "mp3", "libmp3lame", samples=speech[: 8 * SAMPLE_RATE])
+    content = bytearray(path.read_bytes())
+    holes = np.random.default_rng(3).integers(1000, len(content), 300)
+    for hole in holes:
+        content[hole] ^= 0xFF
+    path.write_bytes(content)
+
+    with open_recording(path) as recording:
+        length = sum(block.size for block in recording.blocks(60)) / SAMPLE_RATE
+
+        assert 4 < length < 9
+        assert recording.damaged
+
+
+def test_a_recording_of_nothing_has_no_audio(tmp_path: Path, wav) -> None:
+    (tmp_path / "null.wav").write_bytes(wav(b""))
+
+    assert refusal_of(tmp_path / "null.wav") == "no_audio"
+
+
+def test_a_film_without_sound_has_no_audio(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "film.mp4"), "w", format="mp4") as output:
+        stream = output.add_stream("mpeg4", rate=5)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for _ in range(5):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")))
+        output.mux(stream.encode(None))
+
+    assert refusal_of(tmp_path / "film.mp4") == "no_audio"
+
+
+def test_what_is_too_long_is_counted_not_believed(tmp_path: Path, wav, pcm) -> None:
+    (tmp_path / "a.wav").write_bytes(wav(pcm, data_size=0xFFFFFFFF))
+
+    assert refusal_of(tmp_path / "a.wav", max_seconds=4.9) == "audio_too_long"
+    assert decoded(tmp_path / "a.wav", max_seconds=5.1).size == 5 * SAMPLE_RATE
+
+
+def test_samples_that_are_no_numbers_do_no_harm(tmp_path: Path, wav: Callable[..., bytes]) -> None:
+    samples = np.sin(np.arange(SAMPLE_RATE) * 0.1).astype("<f4")
+    samples[1000:1100] = np.nan
+    samples[2000] = np.inf
+    samples[3000:3100] = 1e30
+    (tmp_path / "odd.wav").write_bytes(wav(samples.tobytes(), bits=32, tag=3))
+
+    found = decoded(tmp_path / "odd.wav")
+
+    assert np.isfinite(found).all()
+    assert np.abs(found).max() <= 1
+    assert np.abs(found[8000:]).max() > 0.9
