@@ -4,10 +4,13 @@ An adapter (the local one, Google's) turns its engine's answer into the canonica
 `alta_common.contracts.results`, so that nothing outside of this package knows which engine it was.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+import orjson
 
 from alta_common.contracts.results import EngineInfo, Page
 
@@ -111,3 +114,8 @@ class OcrEngine(Protocol):
     async def check(self) -> None:
         """Raise when the engine cannot take a document now."""
         ...
+
+
+def config_hash(configuration: dict[str, Any]) -> str:
+    """Return the SHA-256 of a configuration, so that results made with another one can be told apart."""
+    return hashlib.sha256(orjson.dumps(configuration, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -4,16 +4,15 @@ Detection and recognition are called one after the other instead of through Rapi
 15 % of a dense page, and it pairs words with the confidences of single characters.
 """
 
-import hashlib
 import importlib.metadata
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from alta_common.contracts.results import EngineInfo
+from alta_ocr.engines.engine import config_hash
 from alta_ocr.engines.limits import LONG_SIDE_PX, RENDER_DPI
 from alta_ocr.engines.rendering import Picture
 
@@ -105,11 +104,6 @@ class RapidEngine:
         quads = map_boxes_to_original(detected.boxes, record, height, width)
         found = zip(quads, read.txts, read.scores, read.word_results, strict=True)
         return [_line(quad, text, float(score), info) for quad, text, score, info in found if text.strip()]
-
-
-def config_hash(configuration: dict[str, Any]) -> str:
-    """Return the SHA-256 of a configuration, so that results made with another one can be told apart."""
-    return hashlib.sha256(orjson.dumps(configuration, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _create(backend: str) -> tuple[Any, str]:

@@ -4,7 +4,6 @@ import functools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,15 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
 
-from alta_common.contracts.results import EngineInfo, Line, Page, Word
+from alta_common.contracts.results import Line, Page, Word
 from alta_common.workers.child import Reporter
-from alta_ocr.engines import media
+from alta_ocr.engines import media, text_layer
 from alta_ocr.engines.engine import InputError, PageReading
-from alta_ocr.engines.limits import DocumentLimits
 from alta_ocr.engines.orientation import Upright, spot_upright
+from alta_ocr.engines.plan import Document, Plan
 from alta_ocr.engines.rapid import RapidEngine, SpottedLine
 from alta_ocr.engines.reading_order import labels_of, reading_order
 from alta_ocr.engines.rendering import ImageFile, Picture, render
-from alta_ocr.engines.text_layer import read_text_layer
 from alta_ocr.engines.tiling import spot_in_tiles
 
 _GARBAGE = 0.5
@@ -33,24 +31,6 @@ _FLAT = 16
 
 _DIGITS = 5
 _MOST_ANNOTATIONS = 1000
-
-
-@dataclass(frozen=True)
-class Document:
-    """A file to be read, what it may ask of us, and the engine that reads pages without text of their own."""
-
-    path: Path
-    limits: DocumentLimits
-    backend: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a document turned out to be, and which engine reads its pages."""
-
-    media_type: str
-    pages: int
-    engine: EngineInfo
 
 
 @functools.cache
@@ -77,7 +57,7 @@ def inspect(_report: Reporter, document: Document) -> Plan:
         raise InputError("corrupt_file", "The document has no pages.")
     if pages > document.limits.max_pages:
         raise InputError("too_many_pages", f"The document has {pages} pages; {document.limits.max_pages} are allowed.")
-    return Plan(media_type, pages, engine_of(document.backend).info)
+    return Plan(media_type, pages, engine_of(document.backend).info, text_layer.info())
 
 
 def read_pages(report: Reporter, document: Document, media_type: str, first: int, last: int) -> None:
@@ -97,7 +77,7 @@ def _pdf_pages(document: Document, numbers: range) -> Iterator[Page]:
     with _pdf(document.path) as pdf:
         for number in numbers:
             with _page(pdf, number) as page:
-                yield read_text_layer(page, number) or _rendered(page, number, document.backend)
+                yield text_layer.read_text_layer(page, number) or _rendered(page, number, document.backend)
 
 
 def _frames(document: Document, numbers: range) -> Iterator[Page]:
@@ -115,11 +95,13 @@ def _rendered(page: Any, number: int, backend: str) -> Page:
 
 
 def _read(picture: Picture, number: int, size: tuple[float, float], unit: str, backend: str) -> Page:
-    if int(picture.max()) - int(picture.min()) < _FLAT:
-        seen = Upright(picture, 0, [])
-    else:
-        engine = engine_of(backend)
-        seen = spot_upright(picture, lambda shown: spot_in_tiles(shown, engine.spot))
+    engine = engine_of(backend)
+
+    def spot(shown: Picture) -> list[SpottedLine]:
+        # Looking for text where there is nothing takes as long as finding some.
+        return [] if int(shown.max()) - int(shown.min()) < _FLAT else engine.spot(shown)
+
+    seen = spot_upright(picture, lambda shown: spot_in_tiles(shown, spot))
     width, height = size if seen.rotation in (0, 180) else (size[1], size[0])
     lines = _lines(seen)
     scores = [word.confidence for line in lines for word in line.words if word.confidence is not None]

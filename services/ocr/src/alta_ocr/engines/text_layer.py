@@ -1,14 +1,19 @@
 """The text that a born-digital PDF already has: whether it can be trusted, and its lines in reading order."""
 
+import importlib.metadata
+import math
 import unicodedata
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from alta_common.contracts.results import Line, Page, Word
+from alta_common.contracts.results import EngineInfo, Line, Page, Word
+from alta_ocr.engines.engine import config_hash
 from alta_ocr.engines.pdf_text import SOFT_HYPHEN, Box, PdfText, PdfWord, objects_of
 from alta_ocr.engines.reading_order import ReadingOrder, reading_order
+
+NAME = "pdf-text"
 
 _FEWEST_CHARACTERS = 25
 _MOST_BROKEN = 0.02
@@ -16,7 +21,14 @@ _MOST_INVISIBLE = 0.5
 _LARGE_IMAGE = 0.6
 _ENOUGH_BESIDE_AN_IMAGE = 200
 _MOST_SWAPPED = 0.2
-_SIDEWAYS = 2.0
+_BETWEEN_COLUMNS = 2.0
+_WITHIN_A_LINE = 1.0
+_OVERLAPPING = 0.5
+_WITHIN_A_WORD = 0.15
+"""Gaps between words, in heights of the line."""
+
+_SAME_ROW = 0.4
+"""Share of the lower piece's height that two pieces of a row have in common."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +44,20 @@ class _Piece:
     @property
     def box(self) -> Box:
         return _union([word.box for word in self.words])
+
+
+def info() -> EngineInfo:
+    """Return who reads text layers, in which version."""
+    rules = {
+        "fewest_characters": _FEWEST_CHARACTERS,
+        "most_broken": _MOST_BROKEN,
+        "most_invisible": _MOST_INVISIBLE,
+        "large_image": _LARGE_IMAGE,
+        "enough_beside_an_image": _ENOUGH_BESIDE_AN_IMAGE,
+        "most_swapped": _MOST_SWAPPED,
+    }
+    version = importlib.metadata.version("pypdfium2")
+    return EngineInfo(name=NAME, version=version, config_hash=config_hash(rules))
 
 
 def read_text_layer(page: Any, number: int) -> Page | None:
@@ -50,7 +76,7 @@ def read_text_layer(page: Any, number: int) -> Page | None:
         pieces = [_Piece([_upright(word, rotation, width, height) for word in line]) for line in text.lines()]
     finally:
         text.close()
-    lines = [_line(piece, width, height) for piece in _in_reading_order(_rejoined(pieces))]
+    lines = [_line(piece, width, height) for piece in _in_reading_order(pieces)]
     return Page(
         number=number,
         width=width,
@@ -108,27 +134,28 @@ def _upright(word: PdfWord, rotation: int, width: float, height: float) -> PdfWo
     return replace(word, box=(x0 * width, y0 * height, x1 * width, y1 * height))
 
 
-def _rejoined(pieces: list[_Piece]) -> list[_Piece]:
-    """Join what pdfium broke apart at a superscript or a change of font within a line."""
+def _rejoined(pieces: list[_Piece], widest_gap: float) -> list[_Piece]:
+    """Join pieces that follow each other in a row, at most `widest_gap` times their height apart."""
     joined: list[_Piece] = []
     for piece in pieces:
-        if joined and _continues(joined[-1].box, piece.box):
+        if joined and _continues(joined[-1].box, piece.box, widest_gap):
             joined[-1] = _Piece(_glued(joined[-1].words, piece.words))
         else:
             joined.append(piece)
     return joined
 
 
-def _continues(line: Box, piece: Box) -> bool:
+def _continues(line: Box, piece: Box, widest_gap: float) -> bool:
     height = max(line[3] - line[1], piece[3] - piece[1])
     shared = min(line[3], piece[3]) - max(line[1], piece[1])
     gap = piece[0] - line[2]
-    return shared > 0.4 * min(line[3] - line[1], piece[3] - piece[1]) and -0.5 * height < gap < height
+    in_a_row = shared > _SAME_ROW * min(line[3] - line[1], piece[3] - piece[1])
+    return in_a_row and -_OVERLAPPING * height < gap < widest_gap * height
 
 
 def _glued(words: list[PdfWord], more: list[PdfWord]) -> list[PdfWord]:
     last, first = words[-1], more[0]
-    if first.box[0] - last.box[2] > 0.15 * (last.box[3] - last.box[1]):
+    if first.box[0] - last.box[2] > _WITHIN_A_WORD * (last.box[3] - last.box[1]):
         return words + more
     box = _union([last.box, first.box])
     return [*words[:-1], replace(last, text=last.text + first.text, box=box), *more[1:]]
@@ -140,12 +167,18 @@ def _union(boxes: list[Box]) -> Box:
 
 
 def _in_reading_order(lines: list[_Piece]) -> list[_Piece]:
-    """Cut lines that run across columns; on a page without columns (tables, forms) leave them whole."""
+    """Return what is read as a line each.
+
+    pdfium breaks lines at superscripts and at some wide gaps, not at others: on a page set in columns every wide gap
+    parts two lines, on any other (tables, forms) none does.
+    """
+    lines = _rejoined(lines, _WITHIN_A_LINE)
     pieces = [piece for line in lines for piece in _cut_at_gaps(line)]
     order = _order(pieces)
-    if order.columnar or len(pieces) == len(lines):
+    if order.columnar:
         return [pieces[i] for i in order.order]
-    return [lines[i] for i in _order(lines).order]
+    rows = _rejoined(lines, math.inf)
+    return [rows[i] for i in _order(rows).order]
 
 
 def _order(pieces: list[_Piece]) -> ReadingOrder:
@@ -157,7 +190,7 @@ def _cut_at_gaps(line: _Piece) -> list[_Piece]:
     height = line.box[3] - line.box[1]
     parts: list[list[PdfWord]] = [[line.words[0]]]
     for before, word in zip(line.words, line.words[1:], strict=False):
-        if word.box[0] - before.box[2] > _SIDEWAYS * height or word.box[2] < before.box[0]:
+        if word.box[0] - before.box[2] > _BETWEEN_COLUMNS * height or word.box[2] < before.box[0]:
             parts.append([])
         parts[-1].append(word)
     return [_Piece(part) for part in parts]

@@ -1,0 +1,13 @@
+"""Metrics of this service beside the shared ones. No ids in labels."""
+
+from prometheus_client import Counter
+
+jobs = Counter(
+    "alta_ocr_jobs_total", "Documents answered, by outcome: completed, republished, or a failure's code.", ("outcome",)
+)
+pages = Counter("alta_ocr_pages_total", "Pages read, by source: embedded, ocr.", ("source",))
+worker_restarts = Counter(
+    "alta_ocr_worker_restarts_total",
+    "Worker processes replaced, by reason: crashed, out_of_memory, timeout, cancelled, recycled.",
+    ("reason",),
+)

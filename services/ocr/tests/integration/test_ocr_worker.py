@@ -1,0 +1,210 @@
+"""The whole process with a real broker: requests in, events out, whatever happens to it."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import aio_pika
+import httpx
+import orjson
+import pytest
+
+from alta_common.contracts.projects import DocumentOcrRequested
+from alta_common.contracts.results import OcrResult
+from alta_common.ids import new_id
+from alta_common.messaging.topology import OCR_QUEUE
+from alta_common.storage.filesystem import FilesystemObjectStorage
+from alta_common.testing import eventually
+from alta_common.testing.messages import Heard, listening, publish
+
+STARTED = timedelta(seconds=60)
+ANSWERED = timedelta(seconds=60)
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@dataclass
+class Service:
+    """A running ocr process and its log lines."""
+
+    process: asyncio.subprocess.Process
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    async def follow(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.lines.append(orjson.loads(line))
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line.get("event") == event]
+
+    async def get(self, path: str) -> httpx.Response:
+        port = self.logged("internal.listening")[0]["port"]
+        async with httpx.AsyncClient() as client:
+            return await client.get(f"http://127.0.0.1:{port}{path}")
+
+    async def is_ready(self) -> bool:
+        return (await self.get("/health/ready")).status_code == 200
+
+
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> FilesystemObjectStorage:
+    return FilesystemObjectStorage(tmp_path / "storage")
+
+
+@pytest.fixture
+def start(rabbitmq_url: str, tmp_path: Path) -> Start:
+    @asynccontextmanager
+    async def run(**settings: str) -> AsyncIterator[Service]:
+        environment = {
+            "RABBITMQ_URL": rabbitmq_url,
+            "STORAGE_DIR": str(tmp_path / "storage"),
+            "INTERNAL_PORT": "0",
+            "OCR_WORKERS": "1",
+            "PATH": "/usr/bin:/bin",
+            **settings,
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "alta_ocr.worker", stdout=asyncio.subprocess.PIPE, env=environment
+        )
+        service = Service(process)
+        following = asyncio.create_task(service.follow())
+        try:
+            await eventually(service.is_ready, STARTED)
+            yield service
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+            await following
+
+    return run
+
+
+@pytest.fixture
+def upload(storage: FilesystemObjectStorage) -> Callable[..., Any]:
+    async def store(path: Path, **values: Any) -> DocumentOcrRequested:
+        project_id, document_id = new_id(), new_id()
+        key = f"documents/{project_id}/{document_id}/original"
+        stored = await storage.put_bytes(key, await asyncio.to_thread(path.read_bytes), "application/pdf")
+        return DocumentOcrRequested(
+            document_id=document_id,
+            project_id=project_id,
+            object_key=key,
+            content_type="application/pdf",
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
+            filename=path.name,
+            **values,
+        )
+
+    return store
+
+
+def answers(heard: Heard, request: DocumentOcrRequested) -> list[dict[str, Any]]:
+    """The final events that answer a request."""
+    return [
+        envelope
+        for envelope in heard.envelopes
+        if envelope["data"]["request_event_id"] == str(request.event_id)
+        and envelope["type"] in {"DOCUMENT_OCR_COMPLETED", "DOCUMENT_OCR_FAILED"}
+    ]
+
+
+async def test_requests_are_answered(
+    start: Start,
+    rabbitmq_url: str,
+    storage: FilesystemObjectStorage,
+    upload: Callable[..., Any],
+    image_file: Callable[..., Path],
+    pdf_file: Callable[..., Path],
+    tmp_path: Path,
+    paragraph: tuple[str, ...],
+) -> None:
+    (tmp_path / "text.pdf").write_text("no pdf at all")
+    scan, letter, nothing = (
+        await upload(image_file()),
+        await upload(pdf_file()),
+        await upload(tmp_path / "text.pdf"),
+    )
+    async with start() as service, listening(rabbitmq_url, "ocr.events") as heard:
+        for request in (scan, letter, nothing, scan):
+            await publish(rabbitmq_url, request, correlation_id="the-upload", traceparent=TRACE)
+        await eventually(lambda: len(answers(heard, scan)) == 2, ANSWERED)
+        await eventually(lambda: answers(heard, letter) and answers(heard, nothing), ANSWERED)
+
+        first, second = answers(heard, scan)
+        result = OcrResult.model_validate_json(await storage.read(first["data"]["result_key"]))
+        assert result.text == "\n".join(paragraph)
+        assert first["id"] == second["id"]
+        assert first["correlationid"] == "the-upload"
+        assert first["traceparent"].split("-")[1] == TRACE.split("-")[1]
+        assert answers(heard, letter)[0]["data"]["engine_name"] == "pdf-text"
+        assert answers(heard, nothing)[0]["data"]["code"] == "unsupported_media_type"
+        assert heard.types.count("DOCUMENT_OCR_PROGRESSED") == 2
+
+        metrics = (await service.get("/metrics")).text
+        assert 'alta_ocr_jobs_total{outcome="completed"} 2.0' in metrics
+        assert 'alta_ocr_jobs_total{outcome="republished"} 1.0' in metrics
+        assert 'alta_ocr_jobs_total{outcome="unsupported_media_type"} 1.0' in metrics
+        assert 'alta_engine_seconds_per_unit_count{engine="rapidocr"} 1.0' in metrics
+        assert (await service.get("/health/live")).status_code == 200
+
+        service.process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(service.process.wait(), 20) == 0
+
+
+async def test_a_service_that_is_killed_loses_nothing(
+    start: Start, rabbitmq_url: str, upload: Callable[..., Any], image_file: Callable[..., Path]
+) -> None:
+    requests = [await upload(image_file(name=f"{number}.png")) for number in range(4)]
+    async with listening(rabbitmq_url, "ocr.events") as heard:
+        async with start() as service:
+            for request in requests:
+                await publish(rabbitmq_url, request)
+            await eventually(lambda: any(answers(heard, request) for request in requests), ANSWERED)
+            service.process.kill()
+
+        async with start():
+            await eventually(lambda: all(answers(heard, request) for request in requests), ANSWERED)
+
+    for request in requests:
+        assert len({envelope["id"] for envelope in answers(heard, request)}) == 1
+
+
+async def test_work_that_outlasts_the_drain_is_handed_back(
+    start: Start, rabbitmq_url: str, upload: Callable[..., Any], raw_pdf: Callable[..., Path]
+) -> None:
+    endless = await upload(raw_pdf(b"0 0 m 100 100 l S\n" * 3_000_000))
+    async with listening(rabbitmq_url, "ocr.events") as heard, start(DRAIN_SECONDS="1") as service:
+        await publish(rabbitmq_url, endless)
+        await eventually(lambda: "DOCUMENT_OCR_PROGRESSED" in heard.types, ANSWERED)
+
+        service.process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(service.process.wait(), 20) == 0
+
+        assert answers(heard, endless) == []
+    async with await aio_pika.connect(rabbitmq_url) as connection:
+        queue = await (await connection.channel()).get_queue(OCR_QUEUE, ensure=False)
+        message = await eventually(lambda: queue.get(no_ack=True, fail=False))
+    assert orjson.loads(message.body)["id"] == str(endless.event_id)
+
+
+async def test_an_unusable_setting_is_named() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "alta_ocr.worker"), stderr=asyncio.subprocess.PIPE, env={"OCR_WORKERS": "0"}
+    )
+
+    _, stderr = await process.communicate()
+
+    assert process.returncode == 2
+    assert b"OCR_WORKERS" in stderr
+    assert b"RABBITMQ_URL" in stderr
