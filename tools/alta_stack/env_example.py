@@ -10,6 +10,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+import alta_common.settings
 from alta_common.settings import Settings
 from alta_stack.services import SERVICES
 from alta_stack.settings import CHECKOUT
@@ -19,7 +20,8 @@ Settings of Alta Data, for every service: names, meanings and defaults. Made by 
 classes in services/*/src/*/settings.py and libs/common; a test compares the two.
 
 `make up` needs none of them: it makes keys and passwords (.alta/secrets.env) and tells every service where the others
-are. What is set in its environment wins. A deployment sets at least those without a default (NAME= without #)."""
+are. What is set in its environment wins. A deployment sets at least those without a default, which stand here
+without a #. In brackets: the services that read a setting."""
 
 # What the tools read themselves (tools/alta_stack/settings.py, addresses.py and tools/bootstrap.sh).
 LOCAL_STACK = {
@@ -34,7 +36,7 @@ LOCAL_STACK = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Variable:
     """One environment variable."""
 
@@ -42,47 +44,57 @@ class Variable:
     default: str | None
     """As it would be written; `None` when it must be set."""
     description: str
+    services: list[str]
+    """Who reads it."""
 
 
 @dataclasses.dataclass
 class Group:
-    """The variables of one settings class, and who reads them."""
+    """The variables of one settings class."""
 
     title: str
     variables: list[Variable]
-    services: list[str]
+    position: int
 
 
 def env_example() -> str:
     """Return the text of env.example."""
     parts = [_comment(_HEAD)]
     for group in groups():
-        readers = f"Read by: {', '.join(group.services)}."
-        parts.append("\n".join([f"# {'-' * 118}", _comment(group.title), _comment(readers)]))
+        parts.append(_heading(group.title))
         parts += [_entry(variable) for variable in group.variables]
-    parts.append(f"# {'-' * 118}\n# The local stack: what make, tools/ and the tests read.")
-    parts += [_entry(Variable(name, default, text)) for name, (default, text) in LOCAL_STACK.items()]
+    parts.append(_heading("The local stack: what make, tools/ and the tests read."))
+    parts += [_entry(Variable(name, default, text, [])) for name, (default, text) in LOCAL_STACK.items()]
     return "\n\n".join(parts) + "\n"
 
 
 def groups() -> list[Group]:
-    """Return all variables, each once: in the class that the first service inherits it from."""
+    """Return all variables, each once: those that services share first, then each service's own."""
     found: dict[type[Settings], Group] = {}
-    known: set[str] = set()
+    known: dict[str, Variable] = {}
     for service, settings in _settings_classes():
-        for part in reversed(settings.__mro__):
-            if not (isinstance(part, type) and issubclass(part, Settings)) or part is Settings:
-                continue
-            own = [name for name in part.__annotations__ if name in part.model_fields]
-            new = [_variable(name, part.model_fields[name]) for name in own if name.upper() not in known]
-            if part not in found and new:
-                title = inspect.cleandoc(part.__doc__ or part.__name__)
-                own_words = title if part.__module__.startswith("alta_common.") else f"{service}: {title}"
-                found[part] = Group(own_words, new, [])
-                known |= {variable.name for variable in new}
-            if part in found and service not in found[part].services:
-                found[part].services.append(service)
-    return list(found.values())
+        # From the most general class down, so that a variable stands where it is defined.
+        parts = [part for part in reversed(settings.__mro__) if issubclass(part, Settings) and part is not Settings]
+        for part in parts:
+            group = found.setdefault(part, _new_group(service, part))
+            for name in part.__annotations__:
+                if name not in part.model_fields:
+                    continue
+                if name not in known:
+                    known[name] = _variable(name, part.model_fields[name])
+                    group.variables.append(known[name])
+                if service not in known[name].services:
+                    known[name].services.append(service)
+    filled = [group for group in found.values() if group.variables]
+    return sorted(filled, key=lambda group: group.position)
+
+
+def _new_group(service: str, part: type[Settings]) -> Group:
+    title = inspect.cleandoc(part.__doc__ or part.__name__)
+    shared = [member for member in vars(alta_common.settings).values() if inspect.isclass(member)]
+    if part in shared:
+        return Group(title, [], shared.index(part))
+    return Group(f"{service}: {title}", [], len(shared))
 
 
 def _settings_classes() -> list[tuple[str, type[Settings]]]:
@@ -103,7 +115,7 @@ def _variable(name: str, field: FieldInfo) -> Variable:
         default = ""
     elif field.default is not PydanticUndefined:
         default = _written(field.default)
-    return Variable(name.upper(), default, field.description or "")
+    return Variable(name.upper(), default, field.description or "", [])
 
 
 def _written(value: Any) -> str:
@@ -120,13 +132,24 @@ def _written(value: Any) -> str:
     return str(getattr(value, "value", value))
 
 
+def _heading(title: str) -> str:
+    return f"# {'-' * 118}\n{_comment(title)}"
+
+
 def _entry(variable: Variable) -> str:
+    notes = [variable.description]
+    if variable.default is None:
+        notes.append("Must be set.")
+    if variable.services:
+        everybody = len(variable.services) == len({service.module.partition(".")[0] for service in SERVICES})
+        notes.append("[all]" if everybody else f"[{', '.join(variable.services)}]")
     assignment = f"{variable.name}=" if variable.default is None else f"# {variable.name}={variable.default}"
-    note = variable.description + ("" if variable.default is not None else " Must be set.")
-    return f"{_comment(note)}\n{assignment}"
+    return f"{_comment(' '.join(notes))}\n{assignment}"
 
 
 def _comment(text: str) -> str:
     paragraphs = inspect.cleandoc(text).split("\n\n")
-    lines = [line for paragraph in paragraphs for line in ["", *textwrap.wrap(paragraph, 116)]][1:]
+    lines = [line for paragraph in paragraphs for line in ["", *textwrap.wrap(paragraph, 116, break_on_hyphens=False)]][
+        1:
+    ]
     return "\n".join(f"# {line}".rstrip() for line in lines)

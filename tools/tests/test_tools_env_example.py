@@ -6,7 +6,7 @@ from alta_stack.env_example import LOCAL_STACK, env_example, groups
 from alta_stack.settings import CHECKOUT
 
 _NAME = re.compile(r"^(?:# )?([A-Z][A-Z0-9_]*)=", re.MULTILINE)
-_SECRET = re.compile(r"PASSWORD|SECRET|_KEY|PEPPER|TOKEN$")
+_SECRET = re.compile(r"(PASSWORD|SECRET|_KEY|PEPPER|TOKEN)$")
 
 
 def names_of(text: str) -> list[str]:
