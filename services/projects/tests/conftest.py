@@ -1,9 +1,9 @@
 """A running application of projects on a fresh database, and callers of it."""
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -20,8 +20,7 @@ from alta_common.contracts.transcription import VoiceTranscriptionCompleted
 from alta_common.db.engine import Sessions, create_engine, create_sessions
 from alta_common.ids import derived_id, new_id
 from alta_common.storage.filesystem import FilesystemObjectStorage
-from alta_common.testing.plugin import MakeDatabase
-from alta_common.testing.postgres import FreshDatabase
+from alta_common.testing.postgres import DatabaseMaker, FreshDatabase
 from alta_common.testing.tokens import TokenMaker
 from alta_projects.main import create_app, create_parts
 from alta_projects.settings import ProjectsSettings
@@ -35,9 +34,12 @@ WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(64)
 DOCUMENT_MAX_BYTES = 300_000
 
 
-@pytest.fixture
-async def database(make_database: MakeDatabase) -> FreshDatabase:
-    return await make_database([("projects", MIGRATIONS)])
+@pytest.fixture(scope="module")
+def database(database_maker: DatabaseMaker) -> Iterator[FreshDatabase]:
+    """One database a module: everybody in the tests is somebody new, and sees nothing of the others."""
+    database = asyncio.run(database_maker.create([("projects", MIGRATIONS)]))
+    yield database
+    asyncio.run(database_maker.drop(database))
 
 
 @pytest.fixture
@@ -79,6 +81,14 @@ class Caller:
 
     http: httpx.AsyncClient
     user_id: UUID = field(default_factory=new_id)
+
+    @property
+    def email(self) -> str:
+        return f"{self.user_id}@example.org"
+
+    def registered(self, full_name: str = "Somebody") -> UserRegistered:
+        """What identity says of them."""
+        return UserRegistered(user_id=self.user_id, email=self.email, full_name=full_name, occurred_at=utc_now())
 
     async def project(self, name: str = "Parish registers", **more: Any) -> dict[str, Any]:
         answer = await self.http.post("/v1/projects", json={"name": name, **more})
@@ -153,10 +163,6 @@ def ada(api: Api) -> Caller:
 def bob(api: Api) -> Caller:
     """Somebody else."""
     return api.somebody()
-
-
-def a_person(user_id: UUID | None = None, email: str = "bob@example.org", full_name: str = "Bob") -> UserRegistered:
-    return UserRegistered(user_id=user_id or new_id(), email=email, full_name=full_name, occurred_at=utc_now())
 
 
 @dataclass
@@ -241,8 +247,3 @@ def _transcript(sample_id: str, text: str) -> bytes:
 @pytest.fixture
 def engines(storage: FilesystemObjectStorage) -> Engines:
     return Engines(storage)
-
-
-def is_recent(moment: str) -> bool:
-    assert moment.endswith("Z")
-    return abs((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()) < 60

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -10,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from alta_common import process
 from alta_common.audit import AuditTrail
 from alta_common.db.engine import check_database, create_engine, create_sessions
+from alta_common.errors import UnavailableError
 from alta_common.http.app import create_api
-from alta_common.http.health import InternalServer
+from alta_common.http.health import Check, InternalServer
 from alta_common.http.idempotency import IdempotencyKeys
 from alta_common.http.principal import HttpJwks, TokenVerifier
 from alta_common.http.server import serve
@@ -98,6 +100,7 @@ def create_app(settings: ProjectsSettings, parts: Parts) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         parts.feed.start()
+        app.state.is_serving = True
         yield
         await parts.feed.stop()
         await parts.wakeup.aclose()
@@ -105,6 +108,7 @@ def create_app(settings: ProjectsSettings, parts: Parts) -> FastAPI:
 
     app = create_api("Alta Data: projects", lifespan=lifespan, verifier=parts.verifier)
     app.state.use_cases = create_use_cases(settings, parts)
+    app.state.is_serving = False
     install_statuses()
     for noun in (projects, members, documents, voice_samples):
         app.include_router(noun.router)
@@ -115,8 +119,10 @@ async def run(settings: ProjectsSettings) -> None:
     """Serve until told to stop."""
     jwks = HttpJwks(settings.auth_jwks_url)
     parts = create_parts(settings, TokenVerifier(jwks, settings.auth_issuer, settings.auth_audience))
-    checks = {
-        "database": lambda: check_database(parts.engine),
+    app = create_app(settings, parts)
+    checks: dict[str, Check] = {
+        "http": partial(_check_serving, app),
+        "database": partial(check_database, parts.engine),
         "storage": parts.storage.check,
         "signing_keys": parts.verifier.check,
     }
@@ -128,13 +134,17 @@ async def run(settings: ProjectsSettings) -> None:
 
     await internal.start()
     try:
-        app = create_app(settings, parts)
         await serve(
             app, settings.http_host, settings.http_port, drain_seconds=settings.drain_seconds, on_drain=on_drain
         )
     finally:
         await internal.stop()
         await jwks.aclose()
+
+
+async def _check_serving(app: FastAPI) -> None:
+    if not app.state.is_serving:
+        raise UnavailableError("the HTTP port is not open yet")
 
 
 def main() -> None:

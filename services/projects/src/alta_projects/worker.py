@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -11,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from alta_common import process
 from alta_common.audit import AuditTrail
 from alta_common.db.engine import check_database, create_engine, create_sessions
-from alta_common.http.health import InternalServer
+from alta_common.http.health import Check, InternalServer
 from alta_common.http.idempotency import IdempotencyKeys
 from alta_common.inbox import Inbox
 from alta_common.messaging.consumers import ConsumerApp
@@ -68,7 +69,11 @@ async def run(settings: ProjectsWorkerSettings) -> None:
     storage = create_storage(settings)
     app = create_consumer_app(settings, engine)
     sweeper = Sweeper(create_sessions(engine), storage, IdempotencyKeys(SCHEMA), Inbox(SCHEMA))
-    checks = {"database": lambda: check_database(engine), "storage": storage.check, "broker": app.check}
+    checks: dict[str, Check] = {
+        "database": partial(check_database, engine),
+        "storage": storage.check,
+        "broker": app.check,
+    }
     internal = InternalServer(settings.internal_host, settings.internal_port, checks)
     await internal.start()
     try:

@@ -69,4 +69,4 @@ def position_of(cursor: str | None) -> UUID | None:
 
 def cursor_of(next_after: UUID | None) -> str | None:
     """Return the cursor of the next page."""
-    return None if next_after is None else encode_cursor({"after": next_after})
+    return None if next_after is None else encode_cursor({"after": str(next_after)})

@@ -1,5 +1,6 @@
 """Types of request fields: what PostgreSQL could not keep is refused at the border."""
 
+import json
 from typing import Annotated, Any
 
 import orjson
@@ -21,6 +22,8 @@ def _json_object(value: dict[str, Any]) -> dict[str, Any]:
     """Return `value` when it is plain JSON of a reasonable size that PostgreSQL can keep."""
     try:
         canonical = orjson.dumps(value)
+        # What orjson would make null of: NaN and the infinities are no JSON.
+        json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError("it holds what JSON cannot hold, or is nested too deeply") from error
     if len(canonical) > MAX_OBJECT_BYTES:

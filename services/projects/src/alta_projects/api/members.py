@@ -12,6 +12,7 @@ from alta_common.http.principal import CurrentPrincipal
 from alta_common.http.replay import replay
 from alta_projects.api.answers import answer, member_etag, refuse_stale, stored_answer, versioned
 from alta_projects.api.deps import App, OncePerKey, cursor_of, position_of
+from alta_projects.api.responses import problems
 from alta_projects.api.schemas import InvitedOut, MemberIn, MemberOut, MemberRole
 from alta_projects.models.member import Member
 
@@ -27,7 +28,12 @@ async def list_members(
     return Page(items=[MemberOut.of(one) for one in found.items], next_cursor=cursor_of(found.next_after))
 
 
-@router.post("", status_code=HTTPStatus.CREATED, response_model=InvitedOut)
+@router.post(
+    "",
+    status_code=HTTPStatus.CREATED,
+    response_model=InvitedOut,
+    responses=problems(r409="The address has a place or an invitation already."),
+)
 async def add_member(
     project_id: UUID, body: MemberIn, caller: CurrentPrincipal, app: App, once: OncePerKey
 ) -> Response:
@@ -40,7 +46,7 @@ async def add_member(
     return replay(made) if isinstance(made, StoredAnswer) else answer(_invited(made))
 
 
-@router.patch("/{user_id}", response_model=MemberOut)
+@router.patch("/{user_id}", response_model=MemberOut, responses=problems(r412="It has changed meanwhile."))
 async def change_member(
     project_id: UUID, user_id: UUID, body: MemberRole, *, caller: CurrentPrincipal, app: App, if_match: IfMatch = None
 ) -> Response:

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.requests import ClientDisconnect
 
 from alta_common.errors import FieldError, InvalidError, UnsupportedMediaTypeError
-from alta_projects.api.problems import MalformedUploadError, UploadAbortedError
+from alta_projects.api.problems import MalformedUploadError
 
 MAX_FIELD_BYTES = 64 * 1024
 MAX_FIELDS = 20
@@ -62,10 +61,7 @@ class MultipartUpload:
 
     async def _read_on(self) -> bool:
         """Read another chunk of the body; return False at its end. Raises what is wrong with the form."""
-        try:
-            chunk = await anext(self._body, None)
-        except ClientDisconnect as error:
-            raise UploadAbortedError("the upload broke off") from error
+        chunk = await anext(self._body, None)
         if chunk is None:
             if not self._is_complete:
                 raise MalformedUploadError("the form ends before its closing boundary")

@@ -11,13 +11,7 @@ class MalformedUploadError(InvalidError):
     code = "malformed_multipart"
 
 
-class UploadAbortedError(InvalidError):
-    """The client went away in the middle of its upload."""
-
-    code = "upload_aborted"
-
-
 def install_statuses() -> None:
     """Answer with 400 what cannot be read at all, as for JSON that is none; 422 stays for what can be read."""
-    for error in (MalformedUploadError, UploadAbortedError, EmptyFileError):
+    for error in (MalformedUploadError, EmptyFileError):
         PROBLEM_OF[error] = 400

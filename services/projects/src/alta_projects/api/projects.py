@@ -13,6 +13,7 @@ from alta_common.http.principal import CurrentPrincipal
 from alta_common.http.replay import replay
 from alta_projects.api.answers import answer, project_etag, refuse_stale, stored_answer, versioned
 from alta_projects.api.deps import App, OncePerKey, cursor_of, position_of
+from alta_projects.api.responses import problems
 from alta_projects.api.schemas import ProjectChanges, ProjectIn, ProjectOut
 from alta_projects.application.projects import ProjectDraft
 from alta_projects.repositories.projects import Membership
@@ -46,7 +47,7 @@ async def get_project(
     return versioned(ProjectOut.of(membership), project_etag(membership), if_none_match)
 
 
-@router.patch("/{project_id}", response_model=ProjectOut)
+@router.patch("/{project_id}", response_model=ProjectOut, responses=problems(r412="It has changed meanwhile."))
 async def change_project(
     project_id: UUID, body: ProjectChanges, caller: CurrentPrincipal, app: App, if_match: IfMatch = None
 ) -> Response:

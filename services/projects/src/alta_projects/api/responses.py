@@ -4,19 +4,31 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from alta_common.http.problems import MEDIA_TYPE
+
+Responses = dict[int | str, dict[str, Any]]
+
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_NOT_MODIFIED = {"description": "The client has it already."}
 
 
-def content_responses() -> dict[int | str, dict[str, Any]]:
+def problems(**said: str) -> Responses:
+    """Describe problems of a route by their status: `problems(r409="It is being read.")`."""
+    return {int(status[1:]): {"description": words, "content": _PROBLEM} for status, words in said.items()}
+
+
+def content_responses() -> Responses:
     """Describe a download."""
     return {
         200: {"description": "The whole file, with its own media type.", "content": _BINARY},
         206: {"description": "The range that was asked for.", "content": _BINARY},
-        304: {"description": "The client has it already."},
+        304: _NOT_MODIFIED,
+        **problems(r416="No byte of the file lies in the range."),
     }
 
 
-def result_responses(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+def result_responses(model: type[BaseModel]) -> Responses:
     """Describe a result: `model` is its canonical form."""
     return {
         200: {
@@ -24,5 +36,6 @@ def result_responses(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
             "description": "The result in the format that was asked for.",
             "content": {"text/plain": {"schema": {"type": "string"}}},
         },
-        304: {"description": "The client has it already."},
+        304: _NOT_MODIFIED,
+        **problems(r409="There is no result: `result_not_ready` or `processing_failed`."),
     }

@@ -3,9 +3,10 @@
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, EmailStr, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, EmailStr, Field
 
 from alta_common.http.app import ApiModel
+from alta_projects.api import examples
 from alta_projects.api.fields import Description, JsonObject, Name
 from alta_projects.models.access import Role
 from alta_projects.models.document import Document
@@ -154,6 +155,8 @@ class _ItemOut(BaseModel):
 class DocumentOut(_ItemOut):
     """A document."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.DOCUMENT]})
+
     pages: int | None
 
     @classmethod
@@ -164,6 +167,8 @@ class DocumentOut(_ItemOut):
 
 class VoiceSampleOut(_ItemOut):
     """A voice sample."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.VOICE_SAMPLE]})
 
     duration_ms: int | None
 

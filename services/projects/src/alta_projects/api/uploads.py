@@ -19,6 +19,7 @@ from alta_projects.api.answers import answer
 from alta_projects.api.deps import App, OnceMaker, OncePerKey, UseCases
 from alta_projects.api.fields import ENGINE, LANGUAGE, JsonObject
 from alta_projects.api.multipart import FILE_FIELD, MultipartUpload
+from alta_projects.api.responses import Responses, problems
 from alta_projects.application.uploads import Uploaded, UploadOptions
 from alta_projects.models.media_item import MediaItem
 
@@ -125,7 +126,7 @@ def upload_body(types: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
-def upload_responses(model: type) -> dict[int | str, dict[str, Any]]:
+def upload_responses(model: type) -> Responses:
     """Return what an upload may answer besides 202."""
     place = {"schema": {"type": "string", "format": "uri-reference"}}
     return {
@@ -135,11 +136,19 @@ def upload_responses(model: type) -> dict[int | str, dict[str, Any]]:
             "headers": {"Content-Location": place},
         },
         HTTPStatus.ACCEPTED.value: {"description": "Taken in; watch it at `Location`.", "headers": {"Location": place}},
+        **problems(
+            r400="The form is malformed, or the file empty.",
+            r403="You may look at the project, but not add to it.",
+            r404="There is no such project, or it is not yours to see.",
+            r409="A request with this `Idempotency-Key` is still running.",
+            r413="The file is larger than what is taken in.",
+            r415="The file is of another kind, whatever its name says.",
+        ),
     }
 
 
 def _option(name: str, value: str | None) -> str | None:
-    if value is not None and not re.match(_PATTERNS[name], value):
+    if value is not None and not re.fullmatch(_PATTERNS[name], value):
         raise _wrong(name, f"{name} must match {_PATTERNS[name]}")
     return value
 

@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 _BATCH = 100
 _LOCK = "projects.sweep"
+# An upload that was just being recorded when its project was deleted is purged with the rest.
+_PURGE_AFTER = timedelta(minutes=1)
 # Longer than any redelivery: a broker does not bring a message back after weeks.
 _INBOX_MEMORY = timedelta(days=30)
 
@@ -50,7 +52,7 @@ class Sweeper:
     async def _purge_projects(self, session: AsyncSession) -> bool:
         """Take a batch of items out of a deleted project, and the project itself when it is empty."""
         projects, items = ProjectRepository(session), ItemRepository(session, MediaItem)
-        deleted = await projects.list_deleted(limit=1)
+        deleted = await projects.list_deleted(utc_now() - _PURGE_AFTER, limit=1)
         for project in deleted:
             batch = await items.list_of_project(project.id, limit=_BATCH)
             keys = [key for item in batch for key in item.object_keys()]

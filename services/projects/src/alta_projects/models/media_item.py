@@ -170,11 +170,14 @@ class MediaItem(Base):
         """
         if event.attempt != self.attempt or self.status.is_final:
             return False
-        if self.status is ItemStatus.PROCESSING and event.done <= self.progress_done:
+        # How much there is may not be known at first; 0 says so.
+        total = event.total or self.progress_total
+        is_forward = event.done > self.progress_done or total != self.progress_total
+        if self.status is ItemStatus.PROCESSING and not is_forward:
             return False
         self.status = ItemStatus.PROCESSING
         self.progress_done = max(self.progress_done, event.done)
-        self.progress_total = event.total
+        self.progress_total = total
         self._touch()
         return True
 
@@ -195,7 +198,7 @@ class MediaItem(Base):
         self.engine_version = event.engine_version
         self.language = event.language or self.language
         self.confidence = event.confidence
-        self.warnings = event.warnings
+        self.warnings = [_storable(warning) for warning in event.warnings]
         self.error_code = self.error_detail = self.error_retryable = None
         self._take_extent(event)
         self._touch()
@@ -208,7 +211,7 @@ class MediaItem(Base):
             return False
         self.status = ItemStatus.FAILED
         self.error_code = event.code
-        self.error_detail = event.detail
+        self.error_detail = _storable(event.detail)
         self.error_retryable = event.retryable
         self._touch()
         return True
@@ -228,3 +231,8 @@ class MediaItem(Base):
     def _touch(self) -> None:
         self.updated_at = utc_now()
         self.version += 1
+
+
+def _storable(words: str) -> str:
+    """Return an engine's words without what PostgreSQL cannot keep: an event must not fail because of them."""
+    return words.replace("\x00", "")

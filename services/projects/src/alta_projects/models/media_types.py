@@ -115,4 +115,4 @@ def _is_text(head: bytes) -> bool:
         if error.start < len(head) - _UTF8_TAIL:
             return False
         text = head[: error.start].decode()
-    return all(character.isprintable() or character in "\t\r\n\f" for character in text)
+    return all(character.isprintable() or character in "\t\r\n\f" for character in text.removeprefix("\ufeff"))

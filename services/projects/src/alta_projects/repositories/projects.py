@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -44,11 +45,14 @@ class ProjectRepository:
         return Membership(row[0], row[1]) if row else None
 
     async def lock(self, project_id: UUID) -> Project:
-        """Return the project as it is now, held until the transaction ends. Raises `NotFoundError`."""
+        """Return the project as it is now, held until the transaction ends. Raises `NotFoundError`.
+
+        Uploads into it go on meanwhile: they only see to it that the project stays.
+        """
         query = (
             select(Project)
             .where(Project.id == project_id, Project.deleted_at.is_(None))
-            .with_for_update()
+            .with_for_update(key_share=True)
             .execution_options(populate_existing=True)
         )
         project = (await self._session.execute(query)).scalar_one_or_none()
@@ -70,11 +74,11 @@ class ProjectRepository:
         rows = (await self._session.execute(query)).all()
         return slice_of([(project.id, Membership(project, role)) for project, role in rows], limit)
 
-    async def list_deleted(self, *, limit: int) -> Sequence[Project]:
-        """Return projects that are to be purged, held for this transaction; those that another holds are left out."""
+    async def list_deleted(self, before: datetime, *, limit: int) -> Sequence[Project]:
+        """Return projects that were deleted before this moment, held for this transaction."""
         query = (
             select(Project)
-            .where(Project.deleted_at.is_not(None))
+            .where(Project.deleted_at < before)
             .order_by(Project.id)
             .limit(limit)
             .with_for_update(skip_locked=True)

@@ -1,0 +1,159 @@
+"""What the sweep takes away, and what it leaves alone."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from alta_common.clock import utc_now
+from alta_common.db.engine import Sessions
+from alta_common.http.idempotency import IdempotencyKeys
+from alta_common.ids import new_id
+from alta_common.inbox import Inbox
+from alta_common.storage import ObjectNotFoundError
+from alta_common.storage.filesystem import FilesystemObjectStorage
+from alta_projects.application.sweep import Sweeper
+from alta_projects.repositories.objects import UnclaimedObjectRepository
+
+
+@pytest.fixture
+def sweeper(sessions: Sessions, storage: FilesystemObjectStorage) -> Sweeper:
+    return Sweeper(sessions, storage, IdempotencyKeys("projects"), Inbox("projects"))
+
+
+async def is_stored(storage: FilesystemObjectStorage, key: str) -> bool:
+    try:
+        await storage.size(key)
+    except ObjectNotFoundError:
+        return False
+    return True
+
+
+async def leave_behind(sessions: Sessions, storage: FilesystemObjectStorage, key: str, delete_after: datetime) -> None:
+    """As an upload does that dies before its transaction."""
+    async with sessions.begin() as session:
+        await UnclaimedObjectRepository(session).condemn([key], delete_after)
+    await storage.put_bytes(key, b"half an upload", "application/pdf")
+
+
+async def test_an_object_that_a_crash_left_behind_is_removed_when_its_time_is_over(
+    sweeper: Sweeper, sessions: Sessions, storage: FilesystemObjectStorage
+) -> None:
+    old, young = (f"documents/{new_id()}/{new_id()}/original" for _ in range(2))
+    await leave_behind(sessions, storage, old, utc_now() - timedelta(seconds=1))
+    await leave_behind(sessions, storage, young, utc_now() + timedelta(hours=24))
+
+    await sweeper.sweep()
+
+    assert not await is_stored(storage, old)
+    assert await is_stored(storage, young)
+    async with sessions() as session:
+        left = (await session.execute(text("SELECT object_key FROM projects.unclaimed_object"))).scalars().all()
+    assert young in left
+    assert old not in left
+
+
+async def test_more_than_a_batch_is_removed_in_one_sweep(
+    sweeper: Sweeper, sessions: Sessions, storage: FilesystemObjectStorage
+) -> None:
+    keys = [f"documents/{new_id()}/{new_id()}/original" for _ in range(250)]
+    async with sessions.begin() as session:
+        await UnclaimedObjectRepository(session).condemn(keys, utc_now() - timedelta(seconds=1))
+
+    await sweeper.sweep()
+
+    async with sessions() as session:
+        query = text("SELECT count(*) FROM projects.unclaimed_object WHERE delete_after < now()")
+        assert (await session.execute(query)).scalar_one() == 0
+
+
+async def test_a_deleted_document_loses_its_file(ada: Any, sweeper: Sweeper, storage: FilesystemObjectStorage) -> None:
+    document = await ada.document((await ada.project())["id"])
+    key = f"documents/{document['project_id']}/{document['id']}/original"
+    await sweeper.sweep()
+    assert await is_stored(storage, key)
+
+    await ada.http.delete(f"/v1/documents/{document['id']}")
+    await sweeper.sweep()
+
+    assert not await is_stored(storage, key)
+
+
+async def test_a_deleted_project_is_purged_with_all_it_held(
+    ada: Any, sweeper: Sweeper, sessions: Sessions, storage: FilesystemObjectStorage
+) -> None:
+    project, other = await ada.project(), await ada.project()
+    documents = [await ada.document(project["id"], b"%%PDF-%d" % number) for number in range(3)]
+    kept = await ada.document(other["id"])
+    await ada.http.delete(f"/v1/projects/{project['id']}")
+    async with sessions.begin() as session:
+        age = text("UPDATE projects.project SET deleted_at = deleted_at - interval '2 minutes' WHERE id = :id")
+        await session.execute(age, {"id": project["id"]})
+
+    await sweeper.sweep()
+
+    async with sessions() as session:
+        count = text("SELECT count(*) FROM projects.project WHERE id = :id")
+        assert (await session.execute(count, {"id": project["id"]})).scalar_one() == 0
+        members = text("SELECT count(*) FROM projects.member WHERE project_id = :id")
+        assert (await session.execute(members, {"id": project["id"]})).scalar_one() == 0
+        chain = text("SELECT count(*) FROM projects.audit_log WHERE stream = :id")
+        assert (await session.execute(chain, {"id": project["id"]})).scalar_one() == 5
+    for document in documents:
+        assert not await is_stored(storage, f"documents/{project['id']}/{document['id']}/original")
+    assert await is_stored(storage, f"documents/{other['id']}/{kept['id']}/original")
+    assert (await ada.http.get(f"/v1/documents/{kept['id']}")).status_code == 200
+
+
+async def test_keys_and_inbox_rows_are_forgotten_in_time(ada: Any, sweeper: Sweeper, sessions: Sessions) -> None:
+    old, young, handled = str(new_id()), str(new_id()), new_id()
+    for key in (old, young):
+        await ada.http.post("/v1/projects", json={"name": "a"}, headers={"Idempotency-Key": key})
+    async with sessions.begin() as session:
+        age = text("UPDATE projects.idempotency_key SET created_at = now() - interval '25 hours' WHERE key = :key")
+        await session.execute(age, {"key": old})
+        insert = text("INSERT INTO projects.inbox VALUES (:event_id, 'x', now() - interval '31 days')")
+        await session.execute(insert, {"event_id": handled})
+
+    await sweeper.sweep()
+
+    async with sessions() as session:
+        keys = (await session.execute(text("SELECT key FROM projects.idempotency_key"))).scalars().all()
+        inbox = (await session.execute(text("SELECT event_id FROM projects.inbox"))).scalars().all()
+    assert young in keys
+    assert old not in keys
+    assert handled not in inbox
+
+
+async def test_one_sweeps_and_the_other_passes(
+    sweeper: Sweeper, sessions: Sessions, storage: FilesystemObjectStorage
+) -> None:
+    key = f"documents/{new_id()}/{new_id()}/original"
+    await leave_behind(sessions, storage, key, utc_now() - timedelta(seconds=1))
+
+    async with sessions.begin() as session:
+        await session.execute(text("SELECT pg_advisory_xact_lock(hashtext('projects.sweep'))"))
+        await sweeper.sweep()
+        assert await is_stored(storage, key)
+
+    await sweeper.sweep()
+    assert not await is_stored(storage, key)
+
+
+async def test_a_store_that_fails_loses_nothing(
+    sweeper: Sweeper, sessions: Sessions, storage: FilesystemObjectStorage
+) -> None:
+    key = f"documents/{new_id()}/{new_id()}/original"
+    await leave_behind(sessions, storage, key, utc_now() - timedelta(seconds=1))
+
+    folder = (storage._root / key).parent
+    folder.chmod(0o500)
+    broken = FilesystemObjectStorage(storage._root / key)
+    failing = Sweeper(sessions, broken, IdempotencyKeys("projects"), Inbox("projects"))
+    with pytest.raises(OSError):
+        await failing.sweep()
+    folder.chmod(0o700)
+
+    await sweeper.sweep()
+    assert not await is_stored(storage, key)

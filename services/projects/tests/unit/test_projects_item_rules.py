@@ -1,0 +1,172 @@
+"""An item's state keeps its rules in whatever order events come."""
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from alta_common.contracts.ocr import DocumentOcrCompleted, DocumentOcrFailed, DocumentOcrProgressed
+from alta_common.contracts.transcription import VoiceTranscriptionCompleted
+from alta_common.ids import new_id
+from alta_projects.models.document import Document
+from alta_projects.models.media_item import ItemStatus, ProcessingFailedError, ResultNotReadyError
+from alta_projects.models.voice_sample import VoiceSample
+
+FILE: dict[str, Any] = {
+    "filename": "a",
+    "content_type": "application/pdf",
+    "size_bytes": 5,
+    "sha256": "0" * 64,
+    "attributes": {},
+    "language": None,
+    "engine": None,
+    "is_copy": False,
+}
+
+
+def a_document() -> Document:
+    return Document.queued(new_id(), new_id(), created_by=new_id(), **FILE)
+
+
+def about(document: Document, attempt: int = 1) -> dict[str, Any]:
+    ids = {"document_id": document.id, "project_id": document.project_id, "request_event_id": new_id()}
+    return {**ids, "attempt": attempt}
+
+
+def progressed(document: Document, done: int, attempt: int = 1) -> DocumentOcrProgressed:
+    return DocumentOcrProgressed(**about(document, attempt), done=done, total=3, unit="page")
+
+
+def completed(document: Document, attempt: int = 1, key: str = "results/a/b.json") -> DocumentOcrCompleted:
+    facts = {"result_sha256": "1" * 64, "result_bytes": 9, "engine_name": "rapidocr", "engine_version": "3"}
+    return DocumentOcrCompleted(**about(document, attempt), **facts, result_key=key, pages=3, engine_seconds=1)
+
+
+def failed(document: Document, attempt: int = 1) -> DocumentOcrFailed:
+    return DocumentOcrFailed(**about(document, attempt), code="timeout", detail="It took too long.", retryable=True)
+
+
+def test_the_order_of_progress_and_completion_does_not_matter() -> None:
+    for order in permutations(range(4)):
+        document = a_document()
+        steps = [progressed(document, 1), progressed(document, 2), progressed(document, 3), completed(document)]
+
+        for place in order:
+            event = steps[place]
+            if isinstance(event, DocumentOcrCompleted):
+                document.complete(event)
+            else:
+                document.start(event)
+
+        assert document.status is ItemStatus.COMPLETED
+        assert (document.progress_done, document.progress_total, document.pages) == (3, 3, 3)
+
+
+def test_progress_never_goes_back() -> None:
+    document = a_document()
+
+    assert document.start(progressed(document, 0))
+    assert document.start(progressed(document, 2))
+    assert not document.start(progressed(document, 1))
+    assert not document.start(progressed(document, 2))
+
+    assert (document.status, document.progress_done) == (ItemStatus.PROCESSING, 2)
+
+
+def test_a_total_of_nothing_is_not_known_yet() -> None:
+    document = a_document()
+    unknown = progressed(document, 0).model_copy(update={"total": 0})
+
+    assert document.start(unknown)
+    assert document.progress_total is None
+    assert document.start(progressed(document, 0))
+    assert not document.start(unknown)
+
+    assert (document.progress_done, document.progress_total) == (0, 3)
+
+
+def test_the_first_result_of_an_attempt_counts() -> None:
+    document = a_document()
+
+    assert document.complete(completed(document, key="results/a/first.json"))
+    assert not document.complete(completed(document, key="results/a/second.json"))
+
+    assert document.require_result() == "results/a/first.json"
+    assert document.revision == 1
+
+
+@pytest.mark.parametrize("attempt", [1, 3])
+def test_events_of_another_attempt_have_no_effect(attempt: int) -> None:
+    document = a_document()
+    document.attempt = 2
+    version = document.version
+
+    assert not document.start(progressed(document, 1, attempt))
+    assert not document.complete(completed(document, attempt))
+    assert not document.fail(failed(document, attempt))
+
+    assert (document.status, document.version) == (ItemStatus.QUEUED, version)
+
+
+def test_a_failure_after_completion_has_no_effect() -> None:
+    document = a_document()
+    document.complete(completed(document))
+
+    assert not document.fail(failed(document))
+
+    assert document.error_code is None
+
+
+def test_a_result_after_a_failure_heals_it() -> None:
+    document = a_document()
+    document.fail(failed(document))
+
+    assert document.complete(completed(document))
+
+    assert (document.status, document.error_code) == (ItemStatus.COMPLETED, None)
+
+
+def test_progress_after_a_failure_does_not_reopen_it() -> None:
+    document = a_document()
+    document.fail(failed(document))
+
+    assert not document.start(progressed(document, 1))
+
+
+def test_there_is_no_result_before_completion_and_none_after_failure() -> None:
+    document = a_document()
+    with pytest.raises(ResultNotReadyError, match="queued"):
+        document.require_result()
+
+    document.fail(failed(document))
+
+    with pytest.raises(ProcessingFailedError, match="It took too long"):
+        document.require_result()
+
+
+def test_a_transcript_brings_the_duration() -> None:
+    sample = VoiceSample.queued(new_id(), new_id(), created_by=new_id(), **FILE)
+    event = VoiceTranscriptionCompleted(
+        voice_sample_id=sample.id,
+        project_id=sample.project_id,
+        request_event_id=new_id(),
+        result_key="results/a/b.json",
+        result_sha256="1" * 64,
+        result_bytes=9,
+        engine_name="faster-whisper",
+        engine_version="1",
+        duration_ms=2_100,
+        engine_seconds=1,
+    )
+
+    sample.complete(event)
+
+    assert (sample.duration_ms, sample.progress_done, sample.progress_total) == (2_100, 3, 3)
+
+
+def test_each_kind_asks_its_own_engine() -> None:
+    document = a_document()
+    sample = VoiceSample.queued(new_id(), new_id(), created_by=new_id(), **{**FILE, "language": "de"})
+
+    assert (document.request().TYPE, document.request().object_key) == ("DOCUMENT_OCR_REQUESTED", document.object_key)
+    assert (sample.request().TYPE, sample.request().language) == ("VOICE_TRANSCRIPTION_REQUESTED", "de")
