@@ -1,0 +1,95 @@
+"""The one OpenAPI document: fetched from the services, merged, remembered."""
+
+import asyncio
+import hashlib
+import time
+from dataclasses import dataclass
+
+import aiohttp
+import orjson
+import structlog
+
+from alta_common.errors import UnavailableError
+from alta_gateway.answers import Answer
+from alta_gateway.api.document import Document, base_document
+from alta_gateway.api.merge import merge
+from alta_gateway.exchange import Exchange
+from alta_gateway.routing import RouteTable
+from alta_gateway.upstream.client import Upstream
+
+log = structlog.get_logger()
+
+_FETCH_SECONDS = 3.0
+_MAX_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    body: bytes
+    etag: bytes
+
+
+class OpenApi:
+    """Serves the merged document. A service that is away keeps the place it last had; one never seen makes it 503."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        upstreams: dict[str, Upstream],
+        routes: RouteTable,
+        *,
+        version: str,
+        public_url: str,
+        fresh_seconds: float,
+    ) -> None:
+        self._session = session
+        self._upstreams = upstreams
+        self._routes = routes
+        self._base = base_document(version, public_url)
+        self._fresh_seconds = fresh_seconds
+        self._documents: dict[str, Document] = {}
+        self._merged: _Merged | None = None
+        self._tried_at: float | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def __call__(self, exchange: Exchange) -> Answer:
+        """`GET /openapi.json`."""
+        merged = await self._current()
+        headers = [(b"etag", merged.etag), (b"cache-control", b"no-cache")]
+        known = exchange.found.get(b"if-none-match", b"")
+        if merged.etag in [tag.strip().removeprefix(b"W/") for tag in known.split(b",")]:
+            return Answer(304, headers)
+        return Answer(200, [(b"content-type", b"application/json"), *headers], merged.body)
+
+    async def _current(self) -> _Merged:
+        async with self._one_at_a_time:
+            is_old = self._tried_at is None or time.monotonic() - self._tried_at > self._fresh_seconds
+            # What is not whole is tried again at every request: somebody is waiting for it.
+            if is_old or len(self._documents) < len(self._upstreams):
+                await self._refresh()
+        if self._merged is None:
+            missing = ", ".join(sorted(set(self._upstreams) - set(self._documents)))
+            raise UnavailableError(f"The document is not whole yet: {missing} cannot be reached.", 5)
+        return self._merged
+
+    async def _refresh(self) -> None:
+        self._tried_at = time.monotonic()
+        fetched = await asyncio.gather(*(self._fetch(upstream) for upstream in self._upstreams.values()))
+        self._documents |= {name: document for name, document in fetched if document is not None}
+        if len(self._documents) == len(self._upstreams):
+            ordered = {name: self._documents[name] for name in self._upstreams}
+            body = orjson.dumps(merge(ordered, self._routes, self._base))
+            self._merged = _Merged(body, b'"' + hashlib.sha256(body).hexdigest()[:32].encode() + b'"')
+
+    async def _fetch(self, upstream: Upstream) -> tuple[str, Document | None]:
+        timeout = aiohttp.ClientTimeout(total=_FETCH_SECONDS)
+        try:
+            async with self._session.get(upstream.url(b"/openapi.json"), timeout=timeout) as answer:
+                body = await answer.content.read(_MAX_BYTES) if answer.status == 200 else b""  # noqa: PLR2004
+                while answer.status == 200 and not answer.content.at_eof() and len(body) < _MAX_BYTES:  # noqa: PLR2004
+                    body += await answer.content.read(_MAX_BYTES)
+            document = orjson.loads(body)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            log.warning("openapi.not_fetched", upstream=upstream.name, error=repr(error))
+            return upstream.name, None
+        return upstream.name, document if isinstance(document, dict) else None

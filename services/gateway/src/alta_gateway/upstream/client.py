@@ -1,0 +1,46 @@
+"""The services behind the gateway, and the client that speaks to them.
+
+aiohttp: of the clients measured the only one that sent an idempotent request again, on a new connection, when a
+kept-alive one had just been closed by the other side; 95 µs a request.
+"""
+
+import aiohttp
+from yarl import URL
+
+from alta_gateway.settings import UpstreamSettings
+from alta_gateway.upstream.admission import Admission
+
+_NO_AUTO_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+class Upstream:
+    """One service: its address and how much it can take."""
+
+    def __init__(self, name: str, base_url: str, settings: UpstreamSettings) -> None:
+        self.name = name
+        self.base_url = base_url.rstrip("/")
+        self.admission = Admission(name, settings)
+
+    def url(self, raw_path: bytes, query: bytes = b"") -> URL:
+        """Return the address of a path, byte for byte as the client wrote it."""
+        target = raw_path.decode("ascii") + ("?" + query.decode("ascii") if query else "")
+        return URL(self.base_url + target, encoded=True)
+
+
+def create_session(settings: UpstreamSettings) -> aiohttp.ClientSession:
+    """Return the client. How many requests run is `Admission`'s business, so the pool has no limit of its own."""
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=settings.upstream_keep_alive_seconds, ttl_dns_cache=10)
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        skip_auto_headers=_NO_AUTO_HEADERS,
+        trust_env=False,
+        timeout=aiohttp.ClientTimeout(total=None),
+    )
+
+
+def create_upstreams(settings: UpstreamSettings) -> dict[str, Upstream]:
+    """Return the services by name."""
+    urls = {"identity": settings.identity_url, "projects": settings.projects_url}
+    return {name: Upstream(name, url, settings) for name, url in urls.items()}
