@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import time
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -62,15 +63,15 @@ class RequestContextMiddleware:
                 attributes=_attributes(scope, headers, client),
             ) as server_span,
         ):
-            await _Exchange(scope, send, request_id, server_span).run(self._app, receive)
+            await _Exchange(scope, send, request_id, client, server_span).run(self._app, receive)
 
 
 def _client_of(scope: Scope, headers: Headers) -> str | None:
-    forwarded = headers.get("x-forwarded-for", "").partition(",")[0].strip()
-    try:
-        return str(ipaddress.ip_address(forwarded))
-    except ValueError:
-        return scope["client"][0] if scope.get("client") else None
+    forwarded = headers.get("x-forwarded-for")
+    if forwarded:
+        with suppress(ValueError):
+            return str(ipaddress.ip_address(forwarded.partition(",")[0].strip()))
+    return scope["client"][0] if scope.get("client") else None
 
 
 def _attributes(scope: Scope, headers: Headers, client: str | None) -> dict[str, str | int | float | bool]:
@@ -88,10 +89,11 @@ def _attributes(scope: Scope, headers: Headers, client: str | None) -> dict[str,
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, send: Send, request_id: str, server_span: Span) -> None:
+    def __init__(self, scope: Scope, send: Send, request_id: str, client: str | None, server_span: Span) -> None:
         self._scope = scope
         self._send = send
         self._request_id = request_id
+        self._client = client
         self._span = server_span
         self._status: int | None = None
         self._bytes = 0
@@ -147,7 +149,7 @@ class _Exchange:
             status=status,
             bytes=self._bytes,
             duration_ms=round(seconds * 1000, 2),
-            client=_client_of(self._scope, Headers(scope=self._scope)),
+            client=self._client,
             user_id=str(principal.user_id) if principal else None,
         )
 
