@@ -67,7 +67,7 @@ async def completions(stack: Stack, project_id: str) -> dict[str, int]:
     try:
         rows = await connection.fetch(
             """
-            SELECT subject_id::text AS id, count(*) AS times FROM projects.audit_entry
+            SELECT subject_id::text AS id, count(*) AS times FROM projects.audit_log
             WHERE stream = $1::uuid AND action = 'document.completed' GROUP BY subject_id
             """,
             project_id,

@@ -4,16 +4,16 @@ import pytest
 
 from alta_stack.client import AltaClient, Kind
 from journey_stack import SAMPLES
-from texts import order_free_cer, wer
+from texts import wer, words_found
 
 pytestmark = pytest.mark.journey
 
 
 @pytest.mark.parametrize(
-    ("sample", "pages", "most"),
-    [("lease-agreement-scan.pdf", 3, 0.03), ("invoice-photo.jpg", 1, 0.03), ("quarterly-report.pdf", 2, 0.01)],
+    ("sample", "pages", "least"),
+    [("lease-agreement-scan.pdf", 3, 0.97), ("invoice-photo.jpg", 1, 0.97), ("quarterly-report.pdf", 2, 0.99)],
 )
-async def test_a_document_comes_back_as_text(client: AltaClient, sample: str, pages: int, most: float) -> None:
+async def test_a_document_comes_back_as_text(client: AltaClient, sample: str, pages: int, least: float) -> None:
     project = await client.create_project("Documents")
 
     document = await client.wait_for(await client.upload(project["id"], SAMPLES / sample))
@@ -24,7 +24,7 @@ async def test_a_document_comes_back_as_text(client: AltaClient, sample: str, pa
     assert document.data["pages"] == len(result["pages"]) == pages
     assert document.data["progress"] == {"done": pages, "total": pages, "unit": "page"}
     assert result["text"] == text
-    assert order_free_cer(truth(sample), text) <= most
+    assert words_found(truth(sample), text) >= least
 
 
 @pytest.mark.parametrize("sample", ["site-visit-note.wav", "support-call.ogg"])

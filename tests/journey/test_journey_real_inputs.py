@@ -63,7 +63,7 @@ async def test_real_speech_is_transcribed_as_well_as_the_engine_can(client: Alta
     [
         ("pdf/pypdf_r6-user-password.pdf", Kind.DOCUMENT, "password_protected"),
         ("bad/pillow_broken.png", Kind.DOCUMENT, "corrupt_file"),
-        ("bad/ps_null.wav", Kind.VOICE_SAMPLE, "corrupt_file"),
+        ("bad/ps_null.wav", Kind.VOICE_SAMPLE, "no_audio"),
     ],
 )
 async def test_a_file_that_cannot_be_read_says_why(

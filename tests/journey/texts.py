@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections import Counter
 
 from rapidfuzz.distance import Levenshtein
 
@@ -56,6 +57,12 @@ def order_free_cer(reference: str, hypothesis: str) -> float:
     errors += sum(len(line) for i, line in enumerate(expected) if i not in taken_expected)
     errors += sum(len(line) for j, line in enumerate(found) if j not in taken_found)
     return errors / max(1, sum(map(len, expected)))
+
+
+def words_found(reference: str, hypothesis: str) -> float:
+    """Return the share of the reference's words that a text has, each as often, wherever they stand."""
+    expected = Counter(reference.split())
+    return (expected & Counter(hypothesis.split())).total() / max(1, expected.total())
 
 
 def wer(reference: str, hypothesis: str) -> float:
