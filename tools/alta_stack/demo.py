@@ -25,11 +25,14 @@ RECORDINGS = ("site-visit-note.wav", "support-call.ogg")
 _POLL_SECONDS = 0.6
 _WITHIN_SECONDS = 600
 _SHOWN_LINES = 9
+_READING = "all files, from the last upload to the end"
 
 
 @dataclass
 class _Timings:
     steps: dict[str, float] = field(default_factory=dict)
+    files: dict[str, float] = field(default_factory=dict)
+    """Seconds from the last upload until each file's text was there."""
 
     @contextlib.asynccontextmanager
     async def step(self, name: str) -> AsyncIterator[None]:
@@ -99,14 +102,14 @@ async def _watch(client: AltaClient, timings: _Timings, project_id: str, items: 
     """Show how far each file is until all have ended."""
     latest = {item.id: item for item in items}
     with Progress(list(latest.values())) as progress:
-        async with timings.step("all files, from the last upload to the end"):
+        async with timings.step(_READING):
             async with asyncio.timeout(_WITHIN_SECONDS):
                 while not all(item.has_ended for item in latest.values()):
                     await asyncio.sleep(_POLL_SECONDS)
                     for kind in Kind:
                         latest |= {i.id: i for i in await client.list_items(project_id, kind) if i.id in latest}
                     progress.show(list(latest.values()))
-            progress.finish()
+    timings.files = {latest[item_id].filename: seconds for item_id, seconds in progress.seconds.items()}
     return list(latest.values())
 
 
@@ -145,8 +148,12 @@ def _about(data: dict[str, Any]) -> str:
 
 def _summarise(timings: _Timings, total: float) -> None:
     print(terminal.bold("\nHow long it took"))
-    for name, seconds in timings.steps.items():
-        print(f"  {name:<46} {terminal.seconds(seconds):>8}")
+    uploads = {name: seconds for name, seconds in timings.steps.items() if name.startswith("upload ")}
+    rest = sum(timings.steps.values()) - sum(uploads.values()) - timings.steps[_READING]
+    print(f"  {'account, mail, sign-in, project':<46} {terminal.seconds(rest):>8}")
+    print(f"  {f'{len(uploads)} uploads':<46} {terminal.seconds(sum(uploads.values())):>8}")
+    for name, seconds in sorted(timings.files.items(), key=lambda file: file[1]):
+        print(f"  {f'text of {name}':<46} {terminal.seconds(seconds):>8}  {terminal.dim('after the uploads')}")
     print(f"  {'everything':<46} {terminal.seconds(total):>8}\n")
 
 

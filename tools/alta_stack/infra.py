@@ -9,6 +9,7 @@ import fcntl
 import json
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,29 +36,24 @@ class Infra:
     """Without credentials: user and password are those of `amqp_url`."""
     rabbitmq_metrics: str
     servers: tuple[Server, ...] = field(repr=False)
-    _lock: IO[str] = field(repr=False)
+    lock: IO[str] = field(repr=False)
 
     @property
     def pids(self) -> dict[str, int]:
         """Process ids by server name."""
         return {server.name: server.process.pid for server in self.servers if server.process is not None}
 
-    @property
-    def dead(self) -> list[str]:
-        """Names of servers that have ended without being asked to."""
-        return [s.name for s in self.servers if s.process is not None and s.process.poll() is not None]
-
     def stop(self) -> None:
         """Stop the servers cleanly and keep their data."""
         for server in self.servers:
             server.stop()
-        self._lock.close()
+        self.lock.close()
 
     def discard(self) -> None:
         """Stop the servers at once and delete everything they have written."""
         for server in self.servers:
             server.kill()
-        self._lock.close()
+        self.lock.close()
         delete_data(self.folder)
 
 
@@ -70,6 +66,20 @@ def start_infra(
     PostgreSQL does not force its writes to disk, which tests do not need. Raises `StackError` when a server is not
     installed, when it does not start (with the end of its log), or when another process uses `folder`.
     """
+    infra = launch_infra(folder, postgres=postgres, redis=redis, rabbitmq=rabbitmq, durable=durable)
+    with _stopped_on_failure(infra.servers, infra.lock):
+        for server in infra.servers:
+            starting = server.starting()
+            while not server.answers():
+                starting.check()
+                time.sleep(0.05)
+    return infra
+
+
+def launch_infra(
+    folder: Path, *, postgres: bool = True, redis: bool = True, rabbitmq: bool = True, durable: bool = True
+) -> Infra:
+    """Do what `start_infra` does, but do not wait until the servers answer."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     lock = _lock(folder)
@@ -82,8 +92,6 @@ def start_infra(
     with _stopped_on_failure(servers, lock):
         for server in servers:
             server.launch()
-        for server in servers:
-            server.wait()
     return Infra(
         folder=folder,
         postgres_dsn=database.dsn if database else "",
@@ -92,7 +100,7 @@ def start_infra(
         rabbitmq_management=broker.management if broker else "",
         rabbitmq_metrics=broker.metrics if broker else "",
         servers=servers,
-        _lock=lock,
+        lock=lock,
     )
 
 

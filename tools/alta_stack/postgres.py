@@ -11,13 +11,13 @@ from pathlib import Path
 
 from alta_stack.processes import (
     StackError,
+    Starting,
     end_leftovers,
     find_program,
     free_ports,
     last_lines,
     spawn,
     stop,
-    wait_until,
 )
 from alta_stack.settings import plain_environment
 
@@ -65,17 +65,16 @@ class PostgresServer:
         # A fast shutdown, also when our own process is killed: PostgreSQL would wait for its clients on TERM.
         self.process = self._spawn([f"{self._bin}/postgres", "-D", str(self.data), *settings])
 
-    def wait(self) -> None:
-        """Return when it takes connections."""
+    def starting(self) -> Starting:
+        """Return what watches its start."""
+        if self.process is None:
+            raise StackError("PostgreSQL was not launched")
+        return Starting(self.process, "PostgreSQL", self.log, timedelta(seconds=60))
+
+    def answers(self) -> bool:
+        """Say whether it takes connections."""
         probe = [f"{self._bin}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        if self.process is not None:
-            wait_until(
-                lambda: subprocess.run(probe, check=False, env=plain_environment()).returncode == 0,
-                self.process,
-                "PostgreSQL",
-                self.log,
-                timedelta(seconds=60),
-            )
+        return subprocess.run(probe, check=False, env=plain_environment()).returncode == 0
 
     def stop(self) -> None:
         """Stop cleanly, ending open connections."""

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -116,17 +115,24 @@ async def until_ended(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def wait_until(
-    ready: Callable[[], bool], process: subprocess.Popen[bytes], name: str, log: Path, within: timedelta
-) -> None:
-    """Wait for a server to answer. Raises `StackError` with the end of its log when it ends or takes too long."""
-    deadline = time.monotonic() + within.total_seconds()
-    while not ready():
-        if process.poll() is not None:
-            raise StackError(f"{name} ended with status {process.returncode} while starting.\n{last_lines(log)}")
-        if time.monotonic() > deadline:
-            raise StackError(f"{name} did not answer within {within.total_seconds():.0f} s.\n{last_lines(log)}")
-        time.sleep(0.05)
+class Starting:
+    """A server that has been started and does not answer yet."""
+
+    def __init__(self, process: subprocess.Popen[bytes], name: str, log: Path, within: timedelta) -> None:
+        self._process = process
+        self._name = name
+        self._log = log
+        self._within = within
+        self._deadline = time.monotonic() + within.total_seconds()
+
+    def check(self) -> None:
+        """Raise `StackError` with the end of its log when it has ended or takes too long."""
+        if self._process.poll() is not None:
+            status = self._process.returncode
+            raise StackError(f"{self._name} ended with status {status} while starting.\n{last_lines(self._log)}")
+        if time.monotonic() > self._deadline:
+            seconds = self._within.total_seconds()
+            raise StackError(f"{self._name} did not answer within {seconds:.0f} s.\n{last_lines(self._log)}")
 
 
 def last_lines(log: Path, count: int = 15) -> str:
@@ -162,15 +168,38 @@ def _is_leftover(process: psutil.Process, folder: Path, names: frozenset[str]) -
         return False
 
 
+def end_marked(variable: str, value: str) -> list[int]:
+    """Kill processes that were started with an environment variable of this value, and return their pids."""
+    ours = [process for process in psutil.process_iter() if _environment(process).get(variable) == value]
+    for process in ours:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(ours, timeout=10)
+    return [process.pid for process in ours]
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except (psutil.Error, OSError):
+        return {}
+
+
 def memory_bytes(pid: int) -> int:
-    """Return the resident memory of a process and its children; 0 when it is gone."""
+    """Return the memory of a process and its children, shared pages counted once; 0 when it is gone."""
     try:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
     except psutil.Error:
         return 0
-    total = 0
-    for member in family:
-        with contextlib.suppress(psutil.Error):
-            total += int(member.memory_info().rss)
-    return total
+    return sum(_memory_of(member) for member in family)
+
+
+def _memory_of(process: psutil.Process) -> int:
+    # PostgreSQL's processes share most of what each of them maps, so their resident sizes would count it many times.
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.AccessDenied:  # another account's
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0

@@ -9,6 +9,7 @@ from alta_stack import terminal
 from alta_stack.client import Item
 
 _BAR = 24
+_UNITS = {"page": "pages", "second": "s"}
 
 
 class Progress:
@@ -22,6 +23,11 @@ class Progress:
         self._width = max(len(item.filename) for item in items)
         self._items = items
 
+    @property
+    def seconds(self) -> dict[str, float]:
+        """When each item ended, by its id, in seconds since the first look."""
+        return dict(self._ended)
+
     def __enter__(self) -> Self:
         self.show(self._items)
         return self
@@ -29,7 +35,8 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.finish()
+        # What was drawn last stays.
+        self._height = 0
 
     def show(self, items: list[Item]) -> None:
         """Show the items as they are now."""
@@ -41,10 +48,6 @@ class Progress:
             self._draw()
         else:
             self._print_changes()
-
-    def finish(self) -> None:
-        """Leave the last state standing."""
-        self._height = 0
 
     def _draw(self) -> None:
         if self._height:
@@ -78,7 +81,4 @@ def _done_of(item: Item) -> str:
     if not progress.get("total") or item.has_ended:
         return ""
     done, total = progress.get("done") or 0, progress["total"]
-    if progress.get("unit") == "ms":
-        return f"{done / 1000:.0f} of {total / 1000:.0f} s"
-    unit = progress.get("unit") or ""
-    return f"{done} of {total} {unit}"
+    return f"{done} of {total} {_UNITS.get(progress.get('unit') or '', '')}"

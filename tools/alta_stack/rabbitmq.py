@@ -8,7 +8,7 @@ import urllib.request
 from datetime import timedelta
 from pathlib import Path
 
-from alta_stack.processes import end_leftovers, find_program, free_ports, spawn, stop, wait_until
+from alta_stack.processes import StackError, Starting, end_leftovers, find_program, free_ports, spawn, stop
 from alta_stack.settings import plain_environment
 
 USER = "alta"
@@ -62,10 +62,11 @@ class RabbitmqServer:
         )
         self.process = spawn([self._program], cwd=self._folder, env=env, log=self.log)
 
-    def wait(self) -> None:
-        """Return when it takes connections and its management API answers."""
-        if self.process is not None:
-            wait_until(self._answers, self.process, "RabbitMQ", self.log, timedelta(seconds=120))
+    def starting(self) -> Starting:
+        """Return what watches its start."""
+        if self.process is None:
+            raise StackError("RabbitMQ was not launched")
+        return Starting(self.process, "RabbitMQ", self.log, timedelta(seconds=120))
 
     def stop(self) -> None:
         """Stop the node cleanly, then its name service."""
@@ -127,7 +128,8 @@ class RabbitmqServer:
             "RUNNING_UNDER_SYSTEMD": "true",
         }
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Say whether it takes connections and its management API answers."""
         token = base64.b64encode(f"{USER}:{self._password}".encode()).decode()
         request = urllib.request.Request(  # noqa: S310 - our own http address
             f"{self.management}/api/health/checks/port-listener/{self.port}",

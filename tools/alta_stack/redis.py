@@ -6,7 +6,7 @@ import subprocess
 from datetime import timedelta
 from pathlib import Path
 
-from alta_stack.processes import end_leftovers, find_program, free_ports, spawn, stop, wait_until
+from alta_stack.processes import StackError, Starting, end_leftovers, find_program, free_ports, spawn, stop
 from alta_stack.settings import plain_environment
 
 
@@ -48,10 +48,11 @@ class RedisServer:
         config.write_text("\n".join(lines) + "\n", encoding="utf-8")
         self.process = spawn([self._program, str(config)], cwd=self._folder, env=plain_environment(), log=self.log)
 
-    def wait(self) -> None:
-        """Return when it answers."""
-        if self.process is not None:
-            wait_until(self._answers, self.process, "Redis", self.log, timedelta(seconds=20))
+    def starting(self) -> Starting:
+        """Return what watches its start."""
+        if self.process is None:
+            raise StackError("Redis was not launched")
+        return Starting(self.process, "Redis", self.log, timedelta(seconds=20))
 
     def stop(self) -> None:
         """Stop the server."""
@@ -60,7 +61,8 @@ class RedisServer:
 
     kill = stop
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Say whether it answers to its password."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(f"AUTH {self._password}\r\nPING\r\n".encode())

@@ -19,6 +19,8 @@ class Service:
     http: bool = False
     """It answers HTTP requests besides those for its health."""
     secrets: tuple[str, ...] = ()
+    is_engine: bool = False
+    """It loads models and needs no database."""
     wave: int = 2
     """When it is stopped: those that take work in go first."""
 
@@ -27,6 +29,9 @@ class Service:
         """How it is started."""
         return [sys.executable, "-m", self.module]
 
+
+# Set in every process of a stack to the folder of the stack, by which what a killed supervisor left behind is found.
+MARKER = "ALTA_STACK"
 
 _MAILS = ("MAIL_SEALING_KEY",)
 
@@ -42,8 +47,8 @@ SERVICES = (
     ),
     Service("projects", "alta_projects.main", role="alta_projects", http=True, secrets=_MAILS, wave=1),
     Service("projects-worker", "alta_projects.worker", role="alta_projects", secrets=_MAILS),
-    Service("ocr", "alta_ocr.worker"),
-    Service("transcription", "alta_transcription.worker"),
+    Service("ocr", "alta_ocr.worker", is_engine=True),
+    Service("transcription", "alta_transcription.worker", is_engine=True),
     Service("notifications", "alta_notifications.worker", role="alta_notifications", secrets=_MAILS),
     Service("outbox-relay", "alta_outbox_relay.main", role="alta_relay"),
 )
@@ -116,7 +121,11 @@ class Wiring:
     def _fixed(self, service: Service) -> dict[str, str]:
         """What must differ from one process to the next, so that one value for all of them would be wrong."""
         ports = self.ports.get(service.name, Ports(internal=0))
-        values = {"INTERNAL_HOST": "127.0.0.1", "INTERNAL_PORT": str(ports.internal)}
+        values = {
+            MARKER: str(self.home.folder),
+            "INTERNAL_HOST": "127.0.0.1",
+            "INTERNAL_PORT": str(ports.internal),
+        }
         if service.http:
             values["HTTP_PORT"] = str(ports.http)
         if service.name != "gateway":

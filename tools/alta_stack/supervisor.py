@@ -17,11 +17,12 @@ import asyncpg
 from alta_stack.addresses import Addresses, addresses_of, outside_servers
 from alta_stack.cluster import ROLES, create_roles_and_schemas
 from alta_stack.credentials import load_credentials, password_variable
-from alta_stack.infra import Infra, Server, start_infra
-from alta_stack.processes import StackError, free_ports, last_lines, until_ended
+from alta_stack.infra import Infra, Server, launch_infra
+from alta_stack.postgres import PostgresServer
+from alta_stack.processes import StackError, end_marked, free_ports, last_lines, until_ended
 from alta_stack.report import Report
 from alta_stack.running import Running
-from alta_stack.services import MIGRATIONS, SERVICES, Ports, Service, Wiring
+from alta_stack.services import MARKER, MIGRATIONS, SERVICES, Ports, Service, Wiring
 from alta_stack.settings import CHECKOUT, Home
 from alta_stack.stack_file import ServiceState, Stack, hold_lock, write_stack
 
@@ -53,16 +54,11 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def _servers(home: Home, report: Report) -> Iterator[tuple[Infra, Addresses]]:
+    end_marked(MARKER, str(home.folder))
     outside = outside_servers()
-    ours = {
-        "PostgreSQL": not outside.postgres_dsn,
-        "Redis": not outside.redis_url,
-        "RabbitMQ": not outside.amqp_url,
-    }
-    with report.step(", ".join(name for name, is_ours in ours.items() if is_ours) or "servers that already run"):
-        infra = start_infra(
-            home.servers, postgres=ours["PostgreSQL"], redis=ours["Redis"], rabbitmq=ours["RabbitMQ"], durable=True
-        )
+    infra = launch_infra(
+        home.servers, postgres=not outside.postgres_dsn, redis=not outside.redis_url, rabbitmq=not outside.amqp_url
+    )
     try:
         yield infra, addresses_of(infra, outside)
     finally:
@@ -114,6 +110,27 @@ class _Supervisor:
                 await self._stop()
 
     async def _start(self) -> None:
+        """Start everything that waits for nothing, then what needs the database, and wait for all of it."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for server in self._infra.servers:
+                    if server.name != PostgresServer.name:
+                        group.create_task(self._until_answers(server))
+                # Engines take long to load, and wait for their broker by themselves.
+                early = [self._services[service.name] for service in SERVICES if service.is_engine]
+                for running in [*([self._mail] if self._catches_mail else []), *early]:
+                    running.start()
+                    group.create_task(self._until_ready(running))
+                group.create_task(self._start_on_database())
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        self._write()
+        self._report.ready()
+
+    async def _start_on_database(self) -> None:
+        for server in self._infra.servers:
+            if server.name == PostgresServer.name:
+                await self._until_answers(server)
         with self._report.step("roles and schemas"):
             credentials = self._wiring.credentials
             passwords = {role: credentials[password_variable(role)] for role in ROLES}
@@ -123,15 +140,19 @@ class _Supervisor:
                 raise StackError(f"roles and schemas could not be made in PostgreSQL: {error}") from error
         with self._report.step("migrations"):
             await asyncio.gather(*(self._migrate(service) for service in MIGRATIONS))
-        if self._catches_mail:
-            self._mail.start()
-        for running in self._services.values():
+        rest = [self._services[service.name] for service in SERVICES if not service.is_engine]
+        for running in rest:
             running.start()
-        await asyncio.gather(*(self._begin(running) for running in self._all()))
-        self._write()
-        self._report.ready()
+        await asyncio.gather(*(self._until_ready(running) for running in rest))
 
-    async def _begin(self, running: Running) -> None:
+    async def _until_answers(self, server: Server) -> None:
+        started, starting = time.monotonic(), server.starting()
+        while not await asyncio.to_thread(server.answers):
+            starting.check()
+            await asyncio.sleep(0.1)
+        self._report.done(server.name, time.monotonic() - started)
+
+    async def _until_ready(self, running: Running) -> None:
         seconds = await running.until_ready(_READY_WITHIN)
         self._report.done(running.name, seconds)
 
@@ -176,7 +197,7 @@ class _Supervisor:
             print(f"{server.name} ended; starting it again.\n{last_lines(server.log)}", flush=True)
             server.launch()
             try:
-                await asyncio.to_thread(server.wait)
+                await self._until_answers(server)
             except StackError as error:
                 print(error, flush=True)
                 await asyncio.sleep(1)

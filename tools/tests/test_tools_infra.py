@@ -33,7 +33,7 @@ def kill_everything(infra: Infra) -> None:
     """What a power cut does to processes."""
     for pid in infra.pids.values():
         os.kill(pid, signal.SIGKILL)
-    infra._lock.close()
+    infra.lock.close()
 
 
 async def test_data_survives_the_kill_of_everything(folder: Path) -> None:
@@ -60,7 +60,7 @@ async def test_data_survives_the_kill_of_everything(folder: Path) -> None:
 
 async def test_a_server_that_was_left_behind_is_replaced(folder: Path) -> None:
     left = start_infra(folder, postgres=False, rabbitmq=False)
-    left._lock.close()
+    left.lock.close()
 
     infra = start_infra(folder, postgres=False, rabbitmq=False)
 
