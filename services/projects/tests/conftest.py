@@ -11,6 +11,7 @@ from uuid import UUID
 import httpx
 import pytest
 from asgi_lifespan import LifespanManager
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alta_common.clock import utc_now
@@ -247,3 +248,26 @@ def _transcript(sample_id: str, text: str) -> bytes:
 @pytest.fixture
 def engines(storage: FilesystemObjectStorage) -> Engines:
     return Engines(storage)
+
+
+@dataclass
+class Leftovers:
+    """What uploads have left behind, or not."""
+
+    storage: FilesystemObjectStorage
+    sessions: Sessions
+
+    def files(self) -> list[Path]:
+        """Everything in the store, unfinished files included."""
+        return [path for path in self.storage._root.rglob("*") if path.is_file()]
+
+    async def objects(self, project_id: str) -> list[str]:
+        """What the sweep would look after."""
+        query = text("SELECT object_key FROM projects.unclaimed_object WHERE object_key LIKE :pattern")
+        async with self.sessions() as session:
+            return list((await session.execute(query, {"pattern": f"%/{project_id}/%"})).scalars())
+
+
+@pytest.fixture
+def leftovers(storage: FilesystemObjectStorage, sessions: Sessions) -> Leftovers:
+    return Leftovers(storage, sessions)

@@ -33,7 +33,8 @@ class UseCases:
     intakes: dict[type[MediaItem], Intake]
 
 
-def _use_cases(request: Request) -> UseCases:
+# Asynchronous, like all dependencies here: FastAPI sends plain functions and classes through a pool of threads.
+async def _use_cases(request: Request) -> UseCases:
     use_cases: UseCases = request.app.state.use_cases
     return use_cases
 
@@ -41,20 +42,24 @@ def _use_cases(request: Request) -> UseCases:
 App = Annotated[UseCases, Depends(_use_cases)]
 
 
+@dataclass(frozen=True, slots=True)
 class OnceMaker:
     """Makes the `Once` of a request, as soon as it is known how what it makes is answered for."""
 
-    def __init__(self, app: App, caller: CurrentPrincipal, key: IdempotencyKey = None) -> None:
-        self._keys = app.keys
-        self._caller_id = caller.user_id
-        self._key = key
+    keys: IdempotencyKeys
+    caller_id: UUID
+    key: str | None
 
     def __call__(self, answer_of: Callable[[T], StoredAnswer]) -> Once[T]:
         """Return how this request is recognised when it comes again."""
-        return Once(self._keys, self._caller_id, self._key, answer_of)
+        return Once(self.keys, self.caller_id, self.key, answer_of)
 
 
-OncePerKey = Annotated[OnceMaker, Depends()]
+async def _once_maker(app: App, caller: CurrentPrincipal, key: IdempotencyKey = None) -> OnceMaker:
+    return OnceMaker(app.keys, caller.user_id, key)
+
+
+OncePerKey = Annotated[OnceMaker, Depends(_once_maker)]
 
 
 def position_of(cursor: str | None) -> UUID | None:

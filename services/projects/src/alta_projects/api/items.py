@@ -1,6 +1,7 @@
 """What the routes of documents and voice samples share beside the upload."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from http import HTTPStatus
@@ -11,6 +12,7 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import AwareDatetime, BaseModel
 
+from alta_common.contracts.principal import Principal
 from alta_common.http.etags import IfNoneMatch, etag_of, not_modified
 from alta_common.http.idempotency import StoredAnswer
 from alta_common.http.pagination import Cursor, Limit, Page
@@ -19,6 +21,7 @@ from alta_projects.api.answers import CACHE_CONTROL, item_etag, stored_answer, v
 from alta_projects.api.deps import App, cursor_of, position_of
 from alta_projects.api.downloads import content_response, started
 from alta_projects.api.fields import SearchText
+from alta_projects.application.items import ItemService
 from alta_projects.application.uploads import Uploaded
 from alta_projects.models.media_item import ItemStatus, MediaItem
 from alta_projects.repositories.items import ItemFilter
@@ -45,63 +48,53 @@ class ResultFormat(StrEnum):
     TEXT = "text"
 
 
+@dataclass(frozen=True, slots=True)
 class ItemListRequest:
     """Which items to list."""
 
-    def __init__(
-        self,
-        caller: CurrentPrincipal,
-        app: App,
-        *,
-        status: Annotated[list[ItemStatus] | None, Query(description="Only these; may be given several times.")] = None,
-        created_after: Annotated[AwareDatetime | None, Query(description="Only those made after this moment.")] = None,
-        q: Annotated[SearchText | None, Query(description="Only those whose filename contains this.")] = None,
-        limit: Limit = 50,
-        cursor: Cursor = None,
-    ) -> None:
-        self._caller = caller
-        self._app = app
-        self._wanted = ItemFilter(status, created_after, q)
-        self._limit = limit
-        self._cursor = cursor
+    caller: Principal
+    items: ItemService
+    wanted: ItemFilter
+    limit: int
+    cursor: str | None
 
     async def page(self, kind: type[Item], project_id: UUID, out: Callable[[Item], Out]) -> Page[Out]:
         """Return a page of a project's items."""
-        found = await self._app.items.list_items(
-            self._caller, kind, project_id, self._wanted, after=position_of(self._cursor), limit=self._limit
+        found = await self.items.list_items(
+            self.caller, kind, project_id, self.wanted, after=position_of(self.cursor), limit=self.limit
         )
         return Page(items=[out(item) for item in found.items], next_cursor=cursor_of(found.next_after))
 
 
+@dataclass(frozen=True, slots=True)
 class ItemRequest:
     """A request about one item."""
 
-    def __init__(self, request: Request, caller: CurrentPrincipal, app: App, if_none_match: IfNoneMatch = None) -> None:
-        self._request = request
-        self._caller = caller
-        self._items = app.items
-        self._if_none_match = if_none_match
+    request: Request
+    caller: Principal
+    items: ItemService
+    if_none_match: str | None
 
     async def read(self, kind: type[Item], item_id: UUID, out: Callable[[Item], BaseModel], wait: int) -> Response:
         """Answer with the item, waiting for news of it if so asked."""
         if wait:
             patience = timedelta(seconds=wait)
-            item = await self._items.wait_for_news(self._caller, kind, item_id, patience, self._is_known())
+            item = await self.items.wait_for_news(self.caller, kind, item_id, patience, self._is_known())
         else:
-            item = await self._items.get(self._caller, kind, item_id)
-        return versioned(out(item), item_etag(item), self._if_none_match)
+            item = await self.items.get(self.caller, kind, item_id)
+        return versioned(out(item), item_etag(item), self.if_none_match)
 
     async def content(self, kind: type[Item], item_id: UUID) -> Response:
         """Answer with the original."""
-        item = await self._items.get(self._caller, kind, item_id)
-        return await content_response(self._request, self._items, item)
+        item = await self.items.get(self.caller, kind, item_id)
+        return await content_response(self.request, self.items, item)
 
     async def result(self, kind: type[Item], item_id: UUID, wanted: ResultFormat) -> Response:
         """Answer with the result in a format."""
-        result = await self._items.result(self._caller, kind, item_id)
+        result = await self.items.result(self.caller, kind, item_id)
         etag = etag_of(f"{result.item.revision}-{result.item.result_sha256}-{wanted.value}")
         headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
-        if not_modified(self._if_none_match, etag):
+        if not_modified(self.if_none_match, etag):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         if wanted is ResultFormat.TEXT:
             return PlainTextResponse(await result.text(), headers=headers)
@@ -109,16 +102,35 @@ class ItemRequest:
 
     async def delete(self, kind: type[Item], item_id: UUID) -> None:
         """Take the item away."""
-        await self._items.delete(self._caller, kind, item_id)
+        await self.items.delete(self.caller, kind, item_id)
 
     def _is_known(self) -> Callable[[MediaItem], bool] | None:
-        if self._if_none_match is None:
+        if self.if_none_match is None:
             return None
-        return lambda item: not_modified(self._if_none_match, item_etag(item))
+        return lambda item: not_modified(self.if_none_match, item_etag(item))
 
 
-ItemList = Annotated[ItemListRequest, Depends()]
-OneItem = Annotated[ItemRequest, Depends()]
+async def _item_list_request(
+    caller: CurrentPrincipal,
+    app: App,
+    *,
+    status: Annotated[list[ItemStatus] | None, Query(description="Only these; may be given several times.")] = None,
+    created_after: Annotated[AwareDatetime | None, Query(description="Only those made after this moment.")] = None,
+    q: Annotated[SearchText | None, Query(description="Only those whose filename contains this.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> ItemListRequest:
+    return ItemListRequest(caller, app.items, ItemFilter(status, created_after, q), limit, cursor)
+
+
+async def _item_request(
+    request: Request, caller: CurrentPrincipal, app: App, if_none_match: IfNoneMatch = None
+) -> ItemRequest:
+    return ItemRequest(request, caller, app.items, if_none_match)
+
+
+ItemList = Annotated[ItemListRequest, Depends(_item_list_request)]
+OneItem = Annotated[ItemRequest, Depends(_item_request)]
 
 
 def uploaded_answer(uploaded: Uploaded[Item], out: Callable[[Item], BaseModel], place: str) -> StoredAnswer:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -58,55 +59,58 @@ class FormUpload:
         return UploadOptions(_metadata(fields.get("metadata")), said["language"], said["engine"])
 
 
+@dataclass(frozen=True, slots=True)
 class UploadRequest:
     """All that an upload's route needs besides project and kind."""
 
-    def __init__(
-        self,
-        request: Request,
-        caller: CurrentPrincipal,
-        app: App,
-        once: OncePerKey,
-        *,
-        language: Annotated[str | None, Query(pattern=LANGUAGE, description="Language of the file (BCP 47).")] = None,
-        engine: Annotated[str | None, Query(pattern=ENGINE, description="Engine to use; none: the default.")] = None,
-        allow_duplicate: Annotated[
-            bool, Query(description="Take the file in although the project has the same bytes already.")
-        ] = False,
-    ) -> None:
-        self._request = request
-        self._caller: Principal = caller
-        self._app: UseCases = app
-        self._once: OnceMaker = once
-        self._language = language
-        self._engine = engine
-        self._allow_duplicate = allow_duplicate
+    request: Request
+    caller: Principal
+    app: UseCases
+    once: OnceMaker
+    language: str | None
+    engine: str | None
+    allow_duplicate: bool
 
     async def take(
         self, kind: type[Item], project_id: UUID, answer_of: Callable[[Uploaded[Item]], StoredAnswer]
     ) -> Response:
         """Take the file in and answer for it."""
         self._refuse_too_large(kind)
-        form = MultipartUpload(self._request.headers.get("content-type"), self._request.stream())
-        made = await self._app.uploads.upload(
-            self._caller,
+        form = MultipartUpload(self.request.headers.get("content-type"), self.request.stream())
+        made = await self.app.uploads.upload(
+            self.caller,
             kind,
             project_id,
-            FormUpload(form, self._language, self._engine),
-            self._once(answer_of),
-            allow_duplicate=self._allow_duplicate,
+            FormUpload(form, self.language, self.engine),
+            self.once(answer_of),
+            allow_duplicate=self.allow_duplicate,
         )
         return replay(made) if isinstance(made, StoredAnswer) else answer(answer_of(made))
 
     def _refuse_too_large(self, kind: type[MediaItem]) -> None:
         """Refuse by the announced length, before a byte of the body has been read."""
-        limit = self._app.intakes[kind].max_bytes
-        announced = self._request.headers.get("content-length", "")
+        limit = self.app.intakes[kind].max_bytes
+        announced = self.request.headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > limit + _FORM_OVERHEAD_BYTES:
             raise TooLargeError(f"the file is larger than {limit} bytes")
 
 
-Upload = Annotated[UploadRequest, Depends()]
+async def _upload_request(
+    request: Request,
+    caller: CurrentPrincipal,
+    app: App,
+    once: OncePerKey,
+    *,
+    language: Annotated[str | None, Query(pattern=LANGUAGE, description="Language of the file (BCP 47).")] = None,
+    engine: Annotated[str | None, Query(pattern=ENGINE, description="Engine to use; none: the default.")] = None,
+    allow_duplicate: Annotated[
+        bool, Query(description="Take the file in although the project has the same bytes already.")
+    ] = False,
+) -> UploadRequest:
+    return UploadRequest(request, caller, app, once, language, engine, allow_duplicate)
+
+
+Upload = Annotated[UploadRequest, Depends(_upload_request)]
 
 
 def upload_body(types: str) -> dict[str, Any]:
