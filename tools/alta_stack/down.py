@@ -45,6 +45,8 @@ def reset(home: Home) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+    with contextlib.suppress(OSError):  # the checkout's own keeps the lock of bootstrap.sh
+        home.folder.rmdir()
     print(f"Deleted all data in {home.folder}. make up starts clean.")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from alta_stack import terminal
+from alta_stack.postgres import place_of_data
 from alta_stack.processes import StackError, free_ports, is_free, last_lines, memory_bytes
 from alta_stack.report import messages
 from alta_stack.settings import CHECKOUT, Home, gateway_port
@@ -30,6 +31,9 @@ def up(home: Home) -> Stack:
     started = time.monotonic()
     port = _chosen_port()
     print(terminal.bold(f"Starting Alta Data in {home.folder}"), flush=True)
+    data = place_of_data(home.servers)
+    if not data.is_relative_to(home.folder):
+        print(f"  PostgreSQL's account may not enter {home.folder}, so its data goes to {data}.", flush=True)
     _run_supervisor(home, port)
     stack = find_stack(home)
     if stack is None:
