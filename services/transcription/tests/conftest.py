@@ -105,6 +105,18 @@ def speech(note: Path) -> Samples:
 
 
 @pytest.fixture(scope="session")
+def call() -> Samples:
+    """Another recording of the repository's samples."""
+    with open_recording(ROOT / "samples" / "support-call.ogg") as recording:
+        return np.concatenate(list(recording.blocks(120)))
+
+
+@pytest.fixture(scope="session")
+def call_text() -> str:
+    return (ROOT / "samples" / "text" / "support-call.txt").read_text()
+
+
+@pytest.fixture(scope="session")
 def encode() -> Callable[..., Path]:
     """Write samples (16 kHz mono) into a file of some container and codec."""
 

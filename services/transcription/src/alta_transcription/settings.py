@@ -16,8 +16,8 @@ class TranscriptionSettings(ServiceSettings, RabbitmqSettings, StorageSettings):
         le=64,
         description="Worker processes, one engine of one thread each; up to 0.7 GB of memory each with tiny.en.",
     )
-    transcription_engine: Literal["faster-whisper"] = Field(
-        "faster-whisper", description="Who transcribes recordings that name no engine themselves."
+    transcription_engine: Literal["local"] = Field(
+        "local", description="Who transcribes recordings that name no engine themselves; local: faster-whisper."
     )
     whisper_model: str = Field(
         "tiny.en",

@@ -54,7 +54,7 @@ async def main(settings: TranscriptionSettings) -> None:
     storage = create_storage(settings)
     publisher = EventPublisher(settings.rabbitmq_url, SERVICE)
     rules = TranscriptionRules(settings.transcription_engine)
-    transcription = TranscriptionService(storage, {whisper.NAME: engine}, publisher, rules)
+    transcription = TranscriptionService(storage, {"local": engine, whisper.NAME: engine}, publisher, rules)
     # No more messages than workers: one that waits behind a recording of hours is held for as long as that takes.
     job_limit = timedelta(seconds=settings.transcription_job_seconds)
     table = consumers(transcription, at_once=settings.transcription_workers, job_limit=job_limit)

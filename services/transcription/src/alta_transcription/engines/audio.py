@@ -140,4 +140,6 @@ def _samples(frames: list[av.AudioFrame]) -> Iterator[Samples]:
     for frame in frames:
         samples = frame.to_ndarray().reshape(-1).astype(np.float32, copy=False)
         # Recordings in floating point may hold anything, infinities and not-a-number included.
-        yield np.clip(np.nan_to_num(samples, copy=False), -1.0, 1.0)
+        if samples.size and not (samples.min() >= -1.0 and samples.max() <= 1.0):
+            samples = np.clip(np.nan_to_num(samples), -1.0, 1.0)
+        yield samples

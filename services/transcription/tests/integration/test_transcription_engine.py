@@ -1,0 +1,166 @@
+"""The engine in its killable worker processes."""
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alta_common.workers.pool import WorkerLimits, WorkerPool
+from alta_transcription.engines.audio import SAMPLE_RATE
+from alta_transcription.engines.engine import EngineError, RecordingSource, SpeechOptions
+from alta_transcription.engines.whisper import WhisperEngine, WhisperLimits
+from alta_transcription.engines.whisper_config import WhisperConfig
+from alta_transcription.engines.whisper_jobs import warm_up_task
+
+CONFIG = WhisperConfig("tiny.en")
+GIB = 1 << 30
+
+
+class Engine:
+    def __init__(self, max_audio_seconds: float = 14400, job_seconds: float = 200, step_seconds: float = 100) -> None:
+        self.restarts: list[str] = []
+        limits = WorkerLimits(job_seconds=job_seconds, step_seconds=step_seconds, memory_bytes=3 * GIB)
+        self.pool = WorkerPool("stt", 1, limits, warm_up=warm_up_task(CONFIG), on_restart=self.restarts.append)
+        self.engine = WhisperEngine(self.pool, CONFIG, WhisperLimits(max_audio_seconds, job_seconds))
+
+    async def text_of(self, path: Path, progress: Callable[[float, float], None] = lambda *_: None) -> str:
+        return (await self.engine.transcribe(RecordingSource(path, "audio/x"), SpeechOptions(), progress)).text
+
+    def kill_worker(self) -> None:
+        os.kill(self.pool.pids[0], signal.SIGKILL)
+
+    def peak_bytes(self) -> int:
+        status = Path(f"/proc/{self.pool.pids[0]}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) * 1024  # type: ignore[index]
+
+
+Start = Callable[..., Awaitable[Engine]]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    engines: list[Engine] = []
+
+    async def begin(**options: float) -> Engine:
+        engine = Engine(**options)
+        engines.append(engine)
+        await engine.pool.start()
+        return engine
+
+    yield begin
+    for engine in engines:
+        await engine.pool.close()
+
+
+async def test_a_worker_killed_in_the_middle_costs_a_second_try(start: Start, note: Path) -> None:
+    engine = await start()
+    kills = 0
+
+    def kill_once(_done: float, _total: float) -> None:
+        nonlocal kills
+        if not kills:
+            kills = 1
+            engine.kill_worker()
+
+    text = await engine.text_of(note, kill_once)
+
+    assert text.count("Good morning") == 1
+    assert engine.restarts == ["crashed"]
+
+
+async def test_a_recording_that_kills_every_worker_is_given_up(start: Start, note: Path) -> None:
+    engine = await start()
+
+    with pytest.raises(EngineError) as failure:
+        await engine.text_of(note, lambda *_: engine.kill_worker())
+
+    assert (failure.value.code, failure.value.retryable) == ("engine_crashed", True)
+    await engine.text_of(note)
+    await engine.engine.check()
+
+
+async def test_a_recording_that_takes_too_long_is_stopped(start: Start, tmp_path: Path, speech, encode) -> None:
+    path = encode(tmp_path / "long.flac", "flac", "flac", samples=[speech] * 30)
+    engine = await start(job_seconds=2)
+
+    with pytest.raises(EngineError) as failure:
+        await engine.text_of(path)
+
+    assert failure.value.code == "timeout"
+    assert engine.restarts == ["timeout"]
+
+
+async def test_a_worker_that_shows_no_progress_is_stopped(start: Start, note: Path) -> None:
+    engine = await start(step_seconds=100)
+    stopped = asyncio.Event()
+
+    def freeze(_done: float, _total: float) -> None:
+        if not stopped.is_set():
+            stopped.set()
+            os.kill(engine.pool.pids[0], signal.SIGSTOP)
+
+    engine.pool._limits = WorkerLimits(job_seconds=200, step_seconds=1.5)
+
+    with pytest.raises(EngineError) as failure:
+        await engine.text_of(note, freeze)
+
+    assert failure.value.code == "timeout"
+    assert engine.restarts == ["timeout"]
+
+
+async def test_cancelling_stops_the_work_at_once(start: Start, tmp_path: Path, speech, encode) -> None:
+    path = encode(tmp_path / "long.flac", "flac", "flac", samples=[speech] * 30)
+    engine = await start()
+    begun = asyncio.Event()
+    work = asyncio.create_task(engine.text_of(path, lambda *_: begun.set()))
+    await begun.wait()
+
+    work.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert engine.restarts == ["cancelled"]
+
+
+async def test_ten_hours_of_silence_need_no_more_memory_than_a_minute(
+    start: Start, tmp_path: Path, silent_flac
+) -> None:
+    engine = await start(max_audio_seconds=2 * 3600)
+    hours, half = silent_flac(tmp_path / "hours.flac", 10), silent_flac(tmp_path / "half.flac", 0.5)
+    assert hours.stat().st_size < 5_000_000
+
+    with pytest.raises(EngineError) as refusal:
+        await engine.text_of(hours)
+    assert await engine.text_of(half) == ""
+
+    assert refusal.value.code == "audio_too_long"
+    assert refusal.value.detail == "The recording is longer than the 2 hours that are allowed."
+    assert engine.peak_bytes() < 450_000_000
+    assert engine.restarts == []
+
+
+async def test_the_event_loop_stays_free(start: Start, tmp_path: Path, speech, encode) -> None:
+    path = encode(
+        tmp_path / "note.ogg", "ogg", "libopus", samples=[speech, np.zeros(SAMPLE_RATE, np.float32)], rate=48000
+    )
+    engine = await start()
+    loop = asyncio.get_running_loop()
+    lags: list[float] = []
+
+    async def watch() -> None:
+        while True:
+            before = loop.time()
+            await asyncio.sleep(0.01)
+            lags.append(loop.time() - before)
+
+    watching = asyncio.create_task(watch())
+    await engine.text_of(path)
+    watching.cancel()
+
+    assert len(lags) > 10
+    assert sorted(lags)[len(lags) * 9 // 10] < 0.1
