@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.orm import Session, SessionTransaction
 
 from alta_common.db.engine import Sessions
+from alta_common.storage.filesystem import FilesystemObjectStorage
 
 PDF = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n"
 
@@ -83,3 +85,28 @@ async def test_an_upload_into_a_project_that_is_deleted_meanwhile_is_refused(ada
 
     assert refused.status_code == 404
     assert leftovers.files() == []
+
+
+async def test_a_commit_whose_answer_was_lost_keeps_the_file(
+    ada: Any, leftovers: Any, storage: FilesystemObjectStorage
+) -> None:
+    project = await ada.project()
+    ended = 0
+
+    def lose_the_answer(_: Session, transaction: SessionTransaction) -> None:
+        # The first announces the object, the second is the one that counts.
+        nonlocal ended
+        ended += transaction.parent is None
+        if ended == 2 and transaction.parent is None:
+            raise ConnectionResetError("the connection was lost after the commit")
+
+    event.listen(Session, "after_transaction_end", lose_the_answer)
+    try:
+        answer = await ada.upload(project["id"])
+    finally:
+        event.remove(Session, "after_transaction_end", lose_the_answer)
+
+    assert answer.status_code == 500
+    (document,) = (await ada.http.get(f"/v1/projects/{project['id']}/documents")).json()["items"]
+    assert await storage.size(f"documents/{project['id']}/{document['id']}/original") == document["size_bytes"]
+    assert await leftovers.objects(project["id"]) == []

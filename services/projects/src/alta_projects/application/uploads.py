@@ -1,7 +1,7 @@
 """Taking files in: stored first, then one transaction that makes them a document or a voice sample."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar
@@ -56,8 +56,8 @@ class IncomingUpload(Protocol):
         """Read as far as the file's beginning and return its name."""
         ...
 
-    def chunks(self) -> Any:
-        """Return an asynchronous iterator over the file's bytes."""
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Return an iterator over the file's bytes."""
         ...
 
     async def finish(self) -> UploadOptions:
@@ -202,11 +202,15 @@ class UploadService:
         return made
 
     async def _discard(self, key: str) -> None:
-        """Remove an object that nobody wants. What cannot be removed now is left to the sweep."""
+        """Remove an object unless it has become somebody's. What cannot be removed now is left to the sweep.
+
+        An error does not say that nothing was committed: the connection may have been lost with the answer. Whoever
+        takes the row of the object decides over it, and waits for a commit that is still under way.
+        """
         try:
-            await self._storage.delete(key)
             async with self._sessions.begin() as session:
-                await UnclaimedObjectRepository(session).forget([key])
+                if await UnclaimedObjectRepository(session).claim(key):
+                    await self._storage.delete(key)
         except Exception as error:  # noqa: BLE001  the upload's own outcome matters more than its leftovers
             log.warning("upload.not_discarded", object_key=key, error=repr(error))
 

@@ -25,7 +25,7 @@ class UnclaimedObjectRepository:
             await self._session.execute(statement.on_conflict_do_update(index_elements=["object_key"], set_=changed))
 
     async def claim(self, key: str) -> bool:
-        """Make an object somebody's. Return False when the sweep was faster: then it is gone."""
+        """Take an object: from now on the caller decides what becomes of it. Return False when another was faster."""
         statement = (
             delete(UnclaimedObject).where(UnclaimedObject.object_key == key).returning(UnclaimedObject.object_key)
         )
