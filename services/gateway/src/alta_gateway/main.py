@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import aiohttp
 
 from alta_common.http.health import InternalServer
-from alta_common.http.jwks import HttpJwks
 from alta_common.http.tokens import TokenVerifier
 from alta_common.process import run, until_stopped
 from alta_common.settings import load
@@ -24,6 +23,7 @@ from alta_gateway.server import serving
 from alta_gateway.settings import GatewaySettings
 from alta_gateway.upstream.client import Upstream, create_session, create_upstreams
 from alta_gateway.upstream.forward import Forwarder
+from alta_gateway.upstream.jwks import UpstreamJwks
 
 VERSION = "0.1.0"
 
@@ -33,11 +33,11 @@ async def create_gateway(settings: GatewaySettings) -> AsyncIterator[tuple[Gatew
     """Build the application and what it rests on; give all of it back at the end."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(create_session(settings))
-        jwks = HttpJwks(settings.auth_jwks_url)
-        stack.push_async_callback(jwks.aclose)
         limiter = Limiter(create_redis(settings), settings)
         stack.push_async_callback(limiter.aclose)
-        verifier = TokenVerifier(jwks, settings.auth_issuer, settings.auth_audience)
+        verifier = TokenVerifier(
+            UpstreamJwks(session, settings.auth_jwks_url), settings.auth_issuer, settings.auth_audience
+        )
         routes = RouteTable(routes_of(settings))
         upstreams = create_upstreams(settings)
         health = _health(settings, session, upstreams, verifier, limiter)

@@ -15,7 +15,7 @@ from alta_gateway.api.document import Document, base_document
 from alta_gateway.api.merge import merge
 from alta_gateway.exchange import Exchange
 from alta_gateway.routing import RouteTable
-from alta_gateway.upstream.client import Upstream
+from alta_gateway.upstream.client import Upstream, read_bounded
 
 log = structlog.get_logger()
 
@@ -84,11 +84,9 @@ class OpenApi:
     async def _fetch(self, upstream: Upstream) -> tuple[str, Document | None]:
         timeout = aiohttp.ClientTimeout(total=_FETCH_SECONDS)
         try:
-            async with self._session.get(upstream.url(b"/openapi.json"), timeout=timeout) as answer:
-                body = await answer.content.read(_MAX_BYTES) if answer.status == 200 else b""  # noqa: PLR2004
-                while answer.status == 200 and not answer.content.at_eof() and len(body) < _MAX_BYTES:  # noqa: PLR2004
-                    body += await answer.content.read(_MAX_BYTES)
-            document = orjson.loads(body)
+            url = upstream.url(b"/openapi.json")
+            async with self._session.get(url, timeout=timeout, raise_for_status=True) as answer:
+                document = orjson.loads(await read_bounded(answer, _MAX_BYTES))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             log.warning("openapi.not_fetched", upstream=upstream.name, error=repr(error))
             return upstream.name, None

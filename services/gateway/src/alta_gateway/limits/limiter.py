@@ -38,7 +38,8 @@ def create_redis(settings: GatewaySettings) -> "Redis":
     pool = BlockingConnectionPool.from_url(
         settings.redis_url,
         max_connections=settings.redis_pool_size,
-        timeout=settings.redis_patient_timeout_seconds,
+        # Who waits for a connection is bounded by the timeout of the whole question.
+        timeout=None,
         socket_connect_timeout=settings.redis_patient_timeout_seconds,
         socket_timeout=settings.redis_patient_timeout_seconds,
         # Once more at once: an idle connection may have been closed from the other side.
@@ -102,7 +103,8 @@ class Limiter:
         return Verdict(is_revoked=False, standings=standings)
 
     def _without_redis(self, charges: Sequence[Charge], error: Exception, *, fails_closed: bool) -> Verdict:
-        log.warning("limiter.redis_away", error=repr(error), fails_closed=fails_closed)
+        if time.monotonic() >= self._away_until:
+            log.warning("limiter.redis_away", error=str(error) or type(error).__name__, fails_closed=fails_closed)
         limiter_fallbacks.labels("timeout" if isinstance(error, TimeoutError) else "error").inc()
         if fails_closed:
             raise LimiterUnavailableError(

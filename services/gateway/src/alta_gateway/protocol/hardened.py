@@ -260,7 +260,7 @@ class HardenedProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         if running is not None and not running.response_complete:
-            if running is not self.cycle or not self._head_done:
+            if running is not self.cycle or self._phase is Phase.HEAD:
                 # An earlier request of the connection is still being answered: its answer first.
                 self._pending = refusal
                 self._phase = Phase.SERVED

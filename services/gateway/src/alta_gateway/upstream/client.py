@@ -40,6 +40,16 @@ def create_session(settings: UpstreamSettings) -> aiohttp.ClientSession:
     )
 
 
+async def read_bounded(answer: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Return the body of an answer that is to be held whole. Raises `ValueError` above `limit` bytes."""
+    body = bytearray()
+    async for piece in answer.content.iter_any():
+        body += piece
+        if len(body) > limit:
+            raise ValueError(f"the answer of {answer.url} is over {limit} bytes")
+    return bytes(body)
+
+
 def create_upstreams(settings: UpstreamSettings) -> dict[str, Upstream]:
     """Return the services by name."""
     urls = {"identity": settings.identity_url, "projects": settings.projects_url}
