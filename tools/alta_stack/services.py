@@ -109,6 +109,9 @@ class Wiring:
             "DRAIN_SECONDS": "10",
             "SMTP_HOST": "127.0.0.1",
             "PYTHONUNBUFFERED": "1",
+            # On one machine every client has the same address: what is meant for one client would stop the tenth.
+            "LIMIT_ANONYMOUS": "600/60/100",
+            "LIMIT_LOGIN_ADDRESS": "300/300/300",
         }
         if self.smtp_port:
             values |= {"SMTP_PORT": str(self.smtp_port), "SMTP_STARTTLS": "false"}
