@@ -72,7 +72,7 @@ def create_use_cases(settings: ProjectsSettings, parts: Parts) -> UseCases:
     announcer = ChangeAnnouncer(parts.engine)
     return UseCases(
         projects=ProjectService(sessions, outbox, audit),
-        members=MemberService(sessions, outbox, audit, settings.public_url),
+        members=MemberService(sessions, outbox, audit),
         uploads=UploadService(
             sessions,
             parts.storage,

@@ -28,7 +28,6 @@ class ProjectsSettings(ServiceSettings, HttpSettings, PostgresSettings, StorageS
     wait_look_again_seconds: float = Field(
         5.0, gt=0, description="How often a long poll looks by itself, should news of a change be lost."
     )
-    public_url: str = Field("http://localhost:8000", description="Where people find the product; goes into mails.")
 
     @property
     def unclaimed_for(self) -> timedelta:

@@ -30,13 +30,12 @@ class AlreadyMemberError(ConflictError):
 
 
 class MemberService:
-    """Use cases around members. `public_url` is where the invited find the product."""
+    """Use cases around members."""
 
-    def __init__(self, sessions: Sessions, outbox: Outbox, audit: ProjectAudit, public_url: str) -> None:
+    def __init__(self, sessions: Sessions, outbox: Outbox, audit: ProjectAudit) -> None:
         self._sessions = sessions
         self._outbox = outbox
         self._audit = audit
-        self._public_url = public_url
 
     async def list_members(
         self, caller: Principal, project_id: UUID, *, after: UUID | None, limit: int
@@ -116,7 +115,6 @@ class MemberService:
                 "project_name": project.name,
                 "role": role.value,
                 "inviter_name": inviter.full_name if inviter else "",
-                "link": self._public_url,
             },
         )
 
