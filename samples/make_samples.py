@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from fpdf import FPDF
+from PIL import Image
+
 import scans
 import speech
 import texts
-from fpdf import FPDF
-from PIL import Image
 
 FOLDER = Path(__file__).resolve().parent
 SEED = 20240314

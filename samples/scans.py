@@ -5,9 +5,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import texts
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+import texts
 
 Pixels = NDArray[np.uint8]
 
