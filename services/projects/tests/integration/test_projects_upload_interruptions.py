@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session, SessionTransaction
+from structlog.testing import capture_logs
 
 from alta_common.db.engine import Sessions
 from alta_common.storage.filesystem import FilesystemObjectStorage
@@ -102,11 +103,13 @@ async def test_a_commit_whose_answer_was_lost_keeps_the_file(
 
     event.listen(Session, "after_transaction_end", lose_the_answer)
     try:
-        answer = await ada.upload(project["id"])
+        with capture_logs() as logs:
+            answer = await ada.upload(project["id"])
     finally:
         event.remove(Session, "after_transaction_end", lose_the_answer)
 
     assert answer.status_code == 500
+    assert "request.crashed" in [line["event"] for line in logs]
     (document,) = (await ada.http.get(f"/v1/projects/{project['id']}/documents")).json()["items"]
     assert await storage.size(f"documents/{project['id']}/{document['id']}/original") == document["size_bytes"]
     assert await leftovers.objects(project["id"]) == []
