@@ -81,7 +81,7 @@ bench: env ## measure the journey of uploads through the whole stack
 
 .PHONY: lock
 lock: env ## lock all requirements anew, with hashes
-	@UV=$(PYTHON_IN)/uv requirements/lock.sh
+	@UV=$(PYTHON_IN)/uv sh requirements/lock.sh
 	awk '/^uv==/ {on = 1} on && !/^(uv==|    --hash)/ {exit} on' requirements/dev.txt | sed '$$ s/ \\$$//' > requirements/uv.txt
 
 .PHONY: env-example

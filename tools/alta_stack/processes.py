@@ -25,15 +25,35 @@ class StackError(Exception):
     """Something the user has to know about; the message says what, and what to do."""
 
 
+# Bound and never listened on, for as long as this process lives.
+_reserved: list[socket.socket] = []
+
+
 def free_ports(count: int) -> list[int]:
-    """Return `count` different loopback ports that nobody listens on."""
+    """Return `count` loopback ports that nobody else gets from here while this process lives.
+
+    Linux lets a server listen on a port that another socket only holds when both set SO_REUSEADDR, as servers do; the
+    probe does not set it, so that it sees what other stacks hold for servers that they have yet to start.
+    """
     found: list[int] = []
     for port in random.sample(_PORTS, k=len(_PORTS)):
-        if is_free(port):
-            found.append(port)
         if len(found) == count:
             return found
+        if _reserve(port):
+            found.append(port)
     raise StackError(f"no {count} free ports between {_PORTS.start} and {_PORTS.stop} on 127.0.0.1")
+
+
+def _reserve(port: int) -> bool:
+    holder = socket.socket()
+    try:
+        holder.bind(("127.0.0.1", port))
+    except OSError:
+        holder.close()
+        return False
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _reserved.append(holder)
+    return True
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:

@@ -86,6 +86,15 @@ def test_a_taken_port_is_named_with_the_process_that_has_it(tmp_path: Path, monk
             up(Home(tmp_path))
 
 
+def test_a_port_is_given_once_and_a_server_may_listen_on_it() -> None:
+    ports = free_ports(200)
+
+    assert len(set(ports)) == 200
+    assert set(ports).isdisjoint(free_ports(200))
+    with socket.create_server(("127.0.0.1", ports[0])) as server:
+        assert server.getsockname()[1] == ports[0]
+
+
 def test_one_supervisor_a_home(tmp_path: Path) -> None:
     home = Home(tmp_path)
 
