@@ -144,5 +144,5 @@ def local_engine(pool: WorkerPool, limits: DocumentLimits) -> LocalEngine:
 
 @pytest.fixture
 def hasty_engine(pool: WorkerPool, limits: DocumentLimits) -> LocalEngine:
-    """The same, which gives no page more than four seconds."""
-    return LocalEngine(pool, LocalConfig(2, 4.0, limits))
+    """The same, which gives no page more than two seconds."""
+    return LocalEngine(pool, LocalConfig(2, 2.0, limits))

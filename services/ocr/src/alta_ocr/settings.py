@@ -25,7 +25,7 @@ class OcrSettings(ServiceSettings, RabbitmqSettings, StorageSettings):
     ocr_backend: Literal["auto", "openvino", "onnxruntime"] = Field(
         "auto", description="What runs RapidOCR's models; auto: OpenVINO where it works, else ONNX Runtime."
     )
-    ocr_page_seconds: float = Field(60.0, gt=0, description="How long one page may take before its worker is killed.")
+    ocr_page_seconds: float = Field(120.0, gt=0, description="How long one page may take before its worker is killed.")
     ocr_job_seconds: float = Field(
         1500.0,
         gt=0,

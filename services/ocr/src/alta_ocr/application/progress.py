@@ -27,7 +27,8 @@ class Publisher(Protocol):
 class ProgressReporter:
     """Publishes a document's progress: its beginning at once, then a step every `every_seconds` at most.
 
-    Progress is a sign of life. It never holds up the work, and what cannot be published is left out.
+    Progress is a sign of life. It never holds up the work, what cannot be published is left out, and that all pages
+    are done is for the answer to say.
     """
 
     def __init__(self, publisher: Publisher, request: DocumentOcrRequested, every_seconds: float) -> None:
@@ -40,7 +41,7 @@ class ProgressReporter:
     def __call__(self, done: int, total: int) -> None:
         """Note that `done` of `total` pages are read. Called on the event loop."""
         now = time.monotonic()
-        if now < self._due or (self._publishing is not None and not self._publishing.done()):
+        if now < self._due or done == total or (self._publishing is not None and not self._publishing.done()):
             return
         self._due = now + self._every
         self._publishing = asyncio.create_task(self._publish(done, total))

@@ -4,16 +4,17 @@ All of it runs in killable worker processes (`reader.py`); pages of one document
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, Protocol, cast
 
 import structlog
 
 from alta_common.errors import UnavailableError
 from alta_common.telemetry.metrics import engine_seconds_per_unit, exemplar
 from alta_common.workers.errors import WorkerCrashedError, WorkerMemoryError, WorkerTimeoutError
-from alta_common.workers.pool import WorkerPool, ignore
+from alta_common.workers.pool import ignore
 from alta_common.workers.wire import Task
 from alta_ocr import metrics
 from alta_ocr.engines.engine import (
@@ -49,10 +50,29 @@ def warm_up_task(backend: str) -> Task:
     return Task("alta_ocr.engines.reader:warm_up", {"backend": backend})
 
 
+class Workers(Protocol):
+    """Runs tasks in processes that can be killed: `alta_common.workers.pool.WorkerPool`."""
+
+    async def run(
+        self,
+        task: Task,
+        *,
+        on_progress: Callable[[Any], None] = ignore,
+        seconds: float | None = None,
+        step_seconds: float | None = None,
+    ) -> Any:
+        """Return the task's result. Raises its exception, `WorkerTimeoutError` or `WorkerCrashedError`."""
+        ...
+
+    async def check(self) -> None:
+        """Raise `UnavailableError` when there is no worker."""
+        ...
+
+
 class LocalEngine:
     """Reads documents in the workers of a pool."""
 
-    def __init__(self, pool: WorkerPool, config: LocalConfig) -> None:
+    def __init__(self, pool: Workers, config: LocalConfig) -> None:
         self._pool = pool
         self._config = config
 

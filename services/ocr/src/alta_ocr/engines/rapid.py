@@ -5,6 +5,7 @@ Detection and recognition are called one after the other instead of through Rapi
 """
 
 import importlib.metadata
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,13 +30,23 @@ _SHARED = {
     "Global.max_side_len": LONG_SIDE_PX,
     "Global.return_word_box": True,
 }
-_OPENVINO = {"EngineConfig.openvino.inference_num_threads": 1}
+_OPENVINO = {
+    # Lines in batches of six take the same time and, where they are long, a gigabyte more.
+    "Rec.rec_batch_num": 1,
+    "EngineConfig.openvino.inference_num_threads": 1,
+}
 _ONNXRUNTIME = {
     "Rec.rec_batch_num": 2,
     "EngineConfig.onnxruntime.intra_op_num_threads": 1,
     "EngineConfig.onnxruntime.inter_op_num_threads": 1,
     "EngineConfig.onnxruntime.enable_cpu_mem_arena": True,
 }
+_STRIP_HEIGHT_PX = 48
+_NARROWEST_STRIP_PX = 320
+_STRIP_STEP_PX = 64
+_NEUTRAL = 127
+"""Gray, which the recogniser takes for nothing."""
+
 _VERTICAL = 1.5
 """RapidOCR turns a line this many times as high as wide before reading it."""
 
@@ -100,10 +111,15 @@ class RapidEngine:
             return []
         from rapidocr.utils.process_img import map_boxes_to_original
 
-        read = self._engine.text_rec(TextRecInput(img=crops, return_word_box=True))
+        strips, shares = zip(*(_strip(crop) for crop in crops), strict=True)
+        read = self._engine.text_rec(TextRecInput(img=list(strips), return_word_box=True))
         quads = map_boxes_to_original(detected.boxes, record, height, width)
-        found = zip(quads, read.txts, read.scores, read.word_results, strict=True)
-        return [_line(quad, text, float(score), info) for quad, text, score, info in found if text.strip()]
+        found = zip(quads, shares, read.txts, read.scores, read.word_results, strict=True)
+        return [
+            _line(quad, text, float(score), _Columns.of(info, share))
+            for quad, share, text, score, info in found
+            if text.strip()
+        ]
 
 
 def _create(backend: str) -> tuple[Any, str]:
@@ -139,26 +155,55 @@ def _sample() -> Picture:
     return picture
 
 
-def _line(quad: Quad, text: str, score: float, info: Any) -> SpottedLine:
-    return SpottedLine(text.strip(), score, _bounds(quad), _words(quad, text, score, info))
+def _strip(crop: Picture) -> tuple[Picture, float]:
+    """Return a line's picture as the recogniser wants it, and the share of its width that the line takes up.
+
+    RapidOCR would do the same, to widths of any number. OpenVINO makes kernels for each width that comes and keeps
+    them: of 30 pages 6 GB of address space. So widths come in steps.
+    """
+    import cv2
+
+    height, width = crop.shape[:2]
+    inked = max(1, math.ceil(_STRIP_HEIGHT_PX * width / height))
+    whole = max(_NARROWEST_STRIP_PX, math.ceil(inked / _STRIP_STEP_PX) * _STRIP_STEP_PX)
+    strip = np.full((_STRIP_HEIGHT_PX, whole, 3), _NEUTRAL, dtype=np.uint8)
+    strip[:, :inked] = cv2.resize(crop, (inked, _STRIP_HEIGHT_PX))
+    return strip, inked / whole
 
 
-def _words(quad: Quad, text: str, score: float, info: Any) -> list[SpottedWord]:
-    """Place the words of a line along it by the columns in which the recogniser saw their characters."""
-    columns = [column for word in info.word_cols for column in word]
+def _line(quad: Quad, text: str, score: float, columns: "_Columns") -> SpottedLine:
+    return SpottedLine(text.strip(), score, _bounds(quad), _words(quad, text, score, columns))
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Where along a line the recogniser saw its characters: their middles, in shares of the line's length."""
+
+    middles: list[float]
+    scores: list[float]
+    """Of all characters, spaces included."""
+
+    @classmethod
+    def of(cls, info: Any, share: float) -> "_Columns":
+        """Read RapidOCR's `WordInfo` of a strip of which the line takes up `share`."""
+        length = max(info.line_txt_len * share, 1e-6)
+        return cls([(column + 0.5) / length for word in info.word_cols for column in word], info.confs)
+
+
+def _words(quad: Quad, text: str, score: float, columns: _Columns) -> list[SpottedWord]:
+    middles = columns.middles
     inked = [i for i, character in enumerate(text) if not character.isspace()]
-    if not info.line_txt_len or len(columns) != len(inked):
+    if len(middles) != len(inked) or len(columns.scores) < len(text):
         return [SpottedWord(text.strip(), score, _bounds(quad))]
     words, position = [], 0
-    step = (columns[-1] - columns[0]) / max(len(text.strip()) - 1, 1) or 1.0
+    step = (middles[-1] - middles[0]) / max(len(text.strip()) - 1, 1) or 1.0
     for word in text.split():
         first, last = position, position + len(word) - 1
-        start = columns[first] - min(step, columns[first] - columns[first - 1] if first else step) / 2
-        end = columns[last] + min(step, columns[last + 1] - columns[last] if last + 1 < len(columns) else step) / 2
-        scores = [info.confs[i] for i in inked[first : last + 1]]
-        # A column is the middle of what the recogniser looked at.
-        span = ((start + 0.5) / info.line_txt_len, (end + 0.5) / info.line_txt_len)
-        words.append(SpottedWord(word, float(np.mean(scores)), _bounds(_part(quad, *span))))
+        # A word ends where its last character does, or half-way to its neighbour.
+        start = middles[first] - min(step, middles[first] - middles[first - 1] if first else step) / 2
+        end = middles[last] + min(step, middles[last + 1] - middles[last] if last + 1 < len(middles) else step) / 2
+        scores = [columns.scores[i] for i in inked[first : last + 1]]
+        words.append(SpottedWord(word, float(np.mean(scores)), _bounds(_part(quad, start, end))))
         position = last + 1
     return words
 

@@ -1,6 +1,7 @@
 """What runs inside a worker process: opening a document and reading its pages. Called by name through the pool."""
 
 import functools
+import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,12 @@ _FLAT = 16
 
 _DIGITS = 5
 _MOST_ANNOTATIONS = 1000
+_STATM = Path("/proc/self/statm")
+_LARGE_BYTES = 1800 * 1024 * 1024
+_NEAR_THE_LIMIT = 0.7
+
+WORN_OUT = 1_000_000_000
+"""More work than any worker may do before it is replaced."""
 
 
 @functools.cache
@@ -69,8 +76,18 @@ def read_pages(report: Reporter, document: Document, media_type: str, first: int
         now = time.perf_counter()
         report(PageReading.of(page, now - started))
         if page.source == "ocr":
-            report.count(1)
+            report.count(WORN_OUT if _is_worn_out() else 1)
         started = now
+
+
+def _is_worn_out() -> bool:
+    """Say whether this process has grown so much that the next page might be one too many for it.
+
+    OpenVINO keeps kernels for every size of page that came along.
+    """
+    size, resident = (int(pages) * resource.getpagesize() for pages in _STATM.read_text().split()[:2])
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return resident > _LARGE_BYTES or (limit != resource.RLIM_INFINITY and size > _NEAR_THE_LIMIT * limit)
 
 
 def _pdf_pages(document: Document, numbers: range) -> Iterator[Page]:

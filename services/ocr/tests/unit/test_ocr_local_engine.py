@@ -1,0 +1,143 @@
+"""What becomes of a document when its workers crash, hang or fail: with workers that do so on cue."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alta_common.contracts.results import EngineInfo, Page
+from alta_common.errors import UnavailableError
+from alta_common.workers.errors import WorkerCrashedError, WorkerMemoryError, WorkerTimeoutError
+from alta_common.workers.pool import ignore
+from alta_common.workers.wire import Task
+from alta_ocr.engines.engine import DocumentReading, DocumentSource, EngineError, InputError, OcrOptions, PageReading
+from alta_ocr.engines.limits import DocumentLimits
+from alta_ocr.engines.local import LocalConfig, LocalEngine
+from alta_ocr.engines.plan import Plan
+
+OCR = EngineInfo(name="rapidocr", version="1")
+PAGE_SECONDS = 9.0
+TEXT = EngineInfo(name="pdf-text", version="1")
+
+
+class ScriptedWorkers:
+    """Reads `pages` pages; raises what `faults` holds for a page, each once, when it comes to it."""
+
+    def __init__(self, pages: int, faults: dict[int, list[Exception]] | None = None, sources: str = "ocr") -> None:
+        self._plan = Plan("application/pdf", pages, OCR, TEXT)
+        self._faults = faults or {}
+        self._sources = sources
+        self.read: Counter[int] = Counter()
+        self.ranges: list[tuple[int, int]] = []
+
+    async def run(
+        self,
+        task: Task,
+        *,
+        on_progress: Callable[[Any], None] = ignore,
+        seconds: float | None = None,
+        step_seconds: float | None = None,
+    ) -> Any:
+        assert seconds is not None
+        assert step_seconds == PAGE_SECONDS
+        if task.function.endswith(":inspect"):
+            self._stumble(0)
+            return self._plan
+        first, last = task.kwargs["first"], task.kwargs["last"]
+        self.ranges.append((first, last))
+        for number in range(first, last + 1):
+            self._stumble(number)
+            self.read[number] += 1
+            page = Page(number=number, width=1, height=1, source=self._sources, confidence=None, lines=[])
+            on_progress(PageReading.of(page, 0.1))
+        return None
+
+    async def check(self) -> None: ...
+
+    def _stumble(self, number: int) -> None:
+        if faults := self._faults.get(number):
+            raise faults.pop(0)
+
+
+async def recognize(workers: ScriptedWorkers, **config: Any) -> DocumentReading:
+    engine = LocalEngine(
+        workers, LocalConfig(**{"workers": 2, "page_seconds": PAGE_SECONDS, "limits": DocumentLimits(), **config})
+    )
+    return await engine.recognize(DocumentSource(Path("x"), "application/pdf"), OcrOptions("nl"), lambda *_: None)
+
+
+async def failure_of(workers: ScriptedWorkers) -> EngineError:
+    with pytest.raises(EngineError) as failed:
+        await recognize(workers)
+    return failed.value
+
+
+async def test_a_crash_costs_the_page_that_was_being_read() -> None:
+    workers = ScriptedWorkers(40, {3: [WorkerCrashedError("signal 9")]})
+
+    reading = await recognize(workers)
+
+    assert [page.number for page in reading.pages] == list(range(1, 41))
+    assert set(workers.read.values()) == {1}
+
+
+async def test_pages_crashing_once_each_are_read_all_the_same() -> None:
+    workers = ScriptedWorkers(8, {number: [WorkerCrashedError("signal 9")] for number in range(9)})
+
+    assert len((await recognize(workers)).pages) == 8
+
+
+@pytest.mark.parametrize("page", [0, 5])
+async def test_a_document_that_crashes_its_reader_twice_at_one_place_ends_as_failed(page: int) -> None:
+    failed = await failure_of(ScriptedWorkers(8, {page: [WorkerCrashedError("11"), WorkerCrashedError("11")]}))
+
+    assert (failed.code, failed.retryable) == ("engine_crashed", True)
+
+
+async def test_memory_is_named_as_what_was_missing() -> None:
+    failed = await failure_of(ScriptedWorkers(8, {5: [WorkerCrashedError("9"), WorkerMemoryError("too much")]}))
+
+    assert (failed.code, failed.retryable) == ("out_of_memory", False)
+
+
+@pytest.mark.parametrize(("page", "named"), [(0, "Page 1"), (5, "Page 5")])
+async def test_a_page_that_takes_too_long_is_named_and_not_tried_again(page: int, named: str) -> None:
+    workers = ScriptedWorkers(8, {page: [WorkerTimeoutError("killed")]})
+
+    failed = await failure_of(workers)
+
+    assert (failed.code, failed.retryable) == ("timeout", False)
+    assert named in failed.detail
+
+
+async def test_a_fault_of_the_reader_is_not_tried_again() -> None:
+    assert (await failure_of(ScriptedWorkers(8, {5: [ZeroDivisionError()]}))).code == "engine_failed"
+
+
+async def test_what_is_wrong_with_the_file_is_told_as_it_is() -> None:
+    assert (await failure_of(ScriptedWorkers(8, {5: [InputError("corrupt_file", "Bad.")]}))).code == "corrupt_file"
+
+
+async def test_no_workers_is_no_fault_of_the_document() -> None:
+    with pytest.raises(UnavailableError):
+        await recognize(ScriptedWorkers(8, {5: [UnavailableError("stopping")]}))
+
+
+@pytest.mark.parametrize(("pages", "longest"), [(1, 1), (8, 1), (100, 13), (1000, 16)])
+async def test_a_document_is_read_in_turns_so_that_others_come_between(pages: int, longest: int) -> None:
+    workers = ScriptedWorkers(pages)
+
+    await recognize(workers)
+
+    assert max(last - first + 1 for first, last in workers.ranges) == longest
+    assert sum(workers.read.values()) == pages
+
+
+@pytest.mark.parametrize(("source", "engine"), [("ocr", OCR), ("embedded", TEXT)])
+async def test_the_result_names_who_read_it(source: str, engine: EngineInfo) -> None:
+    reading = await recognize(ScriptedWorkers(2, sources=source))
+
+    assert reading.engine == engine
+    assert (reading.language, reading.warnings) == ("nl", ["no_text"])
