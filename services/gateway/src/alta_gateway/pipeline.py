@@ -181,7 +181,10 @@ def _account(exchange: Exchange, method: str) -> None:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             server_span.set_status(Status(StatusCode.ERROR))
     http_server_duration.labels(method, route or "unmatched", str(status)).observe(seconds, exemplar())
-    log.info(
+    # Probes ask every few seconds; what they are told is worth a line only when it is bad.
+    is_probe = route is not None and route.startswith("/health") and status < HTTPStatus.BAD_REQUEST
+    write = log.debug if is_probe else log.info
+    write(
         "http.request",
         method=exchange.method,
         path=exchange.path,

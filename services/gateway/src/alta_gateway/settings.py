@@ -83,7 +83,10 @@ class LimitSettings(Settings):
     """How often a caller may ask (GCRA in Redis). Reads cost 1, writes 2, searches 3, uploads 10."""
 
     limits_factor: float = Field(
-        1.0, gt=0, description="Multiplies every limit below: for load tests and for development on one address."
+        1.0,
+        gt=0,
+        description="Multiplies the limits of callers and addresses, for development and load tests where everybody is "
+        "one address. It never loosens what keeps one account from being guessed or flooded with mail.",
     )
     limit_anonymous: RateSetting = Field(Rate(60, 60, 20), description="Requests without a token, an address.")
     limit_user: RateSetting = Field(Rate(300, 60, 50), description="Requests with a token, a user.")

@@ -247,10 +247,13 @@ async def test_many_requests_at_once_wait_for_a_connection_to_redis(make_edge, s
     assert set(statuses) == {200, 429}
 
 
-async def test_limits_can_be_widened_by_one_factor(make_edge, signed_in):
+async def test_one_factor_widens_all_limits_but_those_that_guard_an_account(make_edge, signed_in):
     edge = await make_edge(limits_factor=10)
 
     answer = await edge.http.get("/v1/projects", headers=signed_in)
+    login = await edge.http.post("/v1/auth/login", json={"email": "ada@example.com"})
 
     assert answer.headers["ratelimit-policy"] == '"user";q=3000;w=60'
     assert limit_of(answer, "user")[0] == 499
+    assert '"login_account";q=10;w=300' in login.headers["ratelimit-policy"]
+    assert '"login_address";q=300;w=300' in login.headers["ratelimit-policy"]

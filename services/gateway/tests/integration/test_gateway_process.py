@@ -25,9 +25,15 @@ def free_ports(count):
 async def process(service, redis_url, **more):
     public, internal = free_ports(2)
     environment = {
-        "HTTP_PORT": str(public), "INTERNAL_PORT": str(internal), "REDIS_URL": redis_url, "IDENTITY_URL": service.url,
-        "PROJECTS_URL": service.url, "AUTH_JWKS_URL": f"{service.url}/.well-known/jwks.json", "DRAIN_SECONDS": "5", **more,
-    }  # fmt: skip
+        "HTTP_PORT": str(public),
+        "INTERNAL_PORT": str(internal),
+        "REDIS_URL": redis_url,
+        "IDENTITY_URL": service.url,
+        "PROJECTS_URL": service.url,
+        "AUTH_JWKS_URL": f"{service.url}/.well-known/jwks.json",
+        "DRAIN_SECONDS": "5",
+        **more,
+    }
     started = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "alta_gateway.main", env=environment, stdout=asyncio.subprocess.PIPE
     )

@@ -66,4 +66,4 @@ def test_operations_of_two_services_keep_different_ids_and_their_tags():
 
     ids = [found["paths"][path]["get"]["operationId"] for path in ("/v1/users/me", "/v1/projects")]
     assert ids == ["identity_read", "projects_read"]
-    assert [tag["name"] for tag in found["tags"]] == ["Health", "Projects", "Users"]
+    assert [tag["name"] for tag in found["tags"]] == ["Users", "Projects", "Health"]

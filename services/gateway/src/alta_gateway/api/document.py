@@ -12,6 +12,7 @@ you ask for help. Limited answers carry `RateLimit-Policy` and `RateLimit`; a re
 `Retry-After` when to come back.
 
 Sign in with `POST /v1/auth/login` and send the access token as `Authorization: Bearer …`."""
+_TAGS = ("Authentication", "Users", "Projects", "Members", "Documents", "Voice samples", "Keys", "Health")
 _RETRY_AFTER = {
     "Retry-After": {"description": "Seconds until it is worth trying again.", "schema": {"type": "integer"}}
 }
@@ -69,7 +70,8 @@ def base_document(version: str, public_url: str) -> Document:
                 }
             },
         },
-        "tags": [],
+        # In the order in which somebody who is new needs them.
+        "tags": [{"name": name} for name in _TAGS],
     }
 
 

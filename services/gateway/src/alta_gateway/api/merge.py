@@ -20,8 +20,8 @@ def merge(documents: Mapping[str, Document], routes: RouteTable, base: Document)
     merged: Document = {**base, "paths": dict(base["paths"])}
     components: Document = {section: dict(named) for section, named in base.get("components", {}).items()}
     tags = {tag["name"]: tag for tag in base.get("tags", [])}
-    for service, document in documents.items():
-        document = _renamed(document, components, service)  # noqa: PLW2901 - from here on only this spelling counts
+    for service, given in documents.items():
+        document = _renamed(_without(given, base), components, service)
         for path, item in document.get("paths", {}).items():
             operations = dict(_operations(service, path, item, routes))
             if operations:
@@ -35,6 +35,17 @@ def merge(documents: Mapping[str, Document], routes: RouteTable, base: Document)
     merged["components"] = _used(merged["paths"], components)
     merged["tags"] = _tags_of(merged["paths"], tags)
     return merged
+
+
+def _without(document: Document, base: Document) -> Document:
+    """Return the document without components that the gateway defines itself: a problem is one thing everywhere."""
+    kept = {
+        section: {
+            name: component for name, component in named.items() if name not in base["components"].get(section, {})
+        }
+        for section, named in document.get("components", {}).items()
+    }
+    return {**document, "components": kept}
 
 
 def _operations(service: str, path: str, item: Document, routes: RouteTable) -> Iterator[tuple[str, Document]]:

@@ -9,6 +9,17 @@ from alta_common.contracts.principal import Principal
 from alta_gateway.routing import Kind, Route
 from alta_gateway.settings import LimitSettings, Rate
 
+# What guards one account stays as it is set, however wide the rest is made.
+_OF_ONE_ACCOUNT = frozenset(
+    {
+        "limit_login_account",
+        "limit_login_account_address",
+        "limit_second_factor",
+        "limit_second_factor_day",
+        "limit_reset",
+        "limit_resend",
+    }
+)
 COST_OF = {Kind.AUTH: 1, Kind.READ: 1, Kind.WRITE: 2, Kind.SEARCH: 3, Kind.UPLOAD: 10}
 
 
@@ -51,7 +62,7 @@ class Policies:
     def __init__(self, settings: LimitSettings) -> None:
         factor = settings.limits_factor
         rates = {
-            name.removeprefix("limit_"): value.times(factor)
+            name.removeprefix("limit_"): value.times(1.0 if name in _OF_ONE_ACCOUNT else factor)
             for name, value in settings
             if name.startswith("limit_") and isinstance(value, Rate)
         }

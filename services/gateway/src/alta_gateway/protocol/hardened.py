@@ -7,7 +7,6 @@ so that the client never reads why.
 
 import asyncio
 from contextvars import Context
-from enum import IntEnum
 from typing import Any, ClassVar
 
 import httptools
@@ -15,21 +14,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from alta_gateway.answers import RawHeaders, Refusal
 from alta_gateway.protocol import rules
+from alta_gateway.protocol.closing import AnswerTransport
 from alta_gateway.protocol.connections import Connections
-from alta_gateway.protocol.refusals import refusal_bytes, refusal_of
-
-_LINGER_IDLE_SECONDS = 5.0
-
-
-class Phase(IntEnum):
-    """What the connection expects of the client."""
-
-    NEW = 0  # its first byte
-    IDLE = 1  # maybe another request
-    HEAD = 2  # the rest of a head
-    BODY = 3  # the rest of a body
-    SERVED = 4  # nothing: a whole request is being answered
-    LINGER = 5  # that it reads the last answer and goes away
+from alta_gateway.protocol.pace import Late, Pace, Phase
+from alta_gateway.protocol.refusals import refusal_bytes, refusal_of, too_many_fields, too_slow
 
 
 class HardenedProtocol(HttpToolsProtocol):
@@ -42,15 +30,11 @@ class HardenedProtocol(HttpToolsProtocol):
         self.settings = self.edge.settings
         self.url = b""
         self.headers: RawHeaders = []
-        self.body_idle_seconds = self.settings.body_idle_seconds
-        self._phase = Phase.NEW
-        self._since = self._touched = self.loop.time()
-        self._bytes = 0
+        self._pace = Pace(self.settings, self.loop.time())
         self._fields = 0
         self._head_done = False
         self._has_body = False
         self._muted = False
-        self._stalled_since: float | None = None
         self._running: RequestResponseCycle | None = None
         self._task: asyncio.Task[None] | None = None
         self._pending: Refusal | None = None
@@ -61,7 +45,7 @@ class HardenedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take the connection, unless there are too many."""
         super().connection_made(transport)
-        self._answer_transport = _AnswerTransport(self, transport)
+        self._answer_transport = AnswerTransport(transport, self.end_after_answer)
         if not self.edge.admit(self, self._address):
             retry = [(b"retry-after", b"5")]
             self._write_refusal(Refusal(503, "too_many_connections", "Too many connections are open.", retry))
@@ -70,7 +54,7 @@ class HardenedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop what was being done for the client: it is gone."""
         self.edge.release(self, self._address)
-        self._phase = Phase.LINGER
+        self._pace.phase = Phase.LINGER
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             if self._task is not None:
@@ -90,11 +74,11 @@ class HardenedProtocol(HttpToolsProtocol):
 
     def allow_slow_body(self, idle_seconds: float) -> None:
         """Let the present request's body pause longer than others may."""
-        self.body_idle_seconds = idle_seconds
+        self._pace.body_idle_seconds = idle_seconds
 
     def end_after_answer(self) -> None:
         """Close once an answer is out; while a body still comes, only our side, or the client would not read it."""
-        if self._phase in (Phase.BODY, Phase.HEAD) or self.pipeline or self.flow.read_paused:
+        if self._pace.phase in (Phase.BODY, Phase.HEAD) or self.pipeline or self.flow.read_paused:
             self._linger()
         else:
             self.transport.close()
@@ -106,8 +90,8 @@ class HardenedProtocol(HttpToolsProtocol):
     def _linger(self) -> None:
         if self.transport.is_closing():
             return
-        self._phase = Phase.LINGER
-        self._since = self._touched = self.loop.time()
+        self._pace.touched = self.loop.time()
+        self._pace.begin(Phase.LINGER, self._pace.touched)
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -116,21 +100,16 @@ class HardenedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client."""
-        phase = self._phase
-        self._touched = self.loop.time()
-        if phase is Phase.LINGER:
+        pace = self._pace
+        pace.touched = self.loop.time()
+        if pace.phase is Phase.LINGER:
             return
         self._unset_keepalive_if_required()
-        if phase is Phase.HEAD or phase is Phase.BODY:
-            self._bytes += len(data)
+        if pace.phase is Phase.HEAD or pace.phase is Phase.BODY:
+            pace.received += len(data)
         else:
-            self._begin(Phase.HEAD, len(data))
+            pace.begin(Phase.HEAD, pace.touched, len(data))
         self._feed(data)
-
-    def _begin(self, phase: Phase, count: int = 0) -> None:
-        self._phase = phase
-        self._since = self.loop.time()
-        self._bytes = count
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -142,8 +121,8 @@ class HardenedProtocol(HttpToolsProtocol):
             self._refuse(cause if isinstance(cause, Refusal) else refusal_of(error))
         else:
             limit = self.settings.head_max_bytes + self.settings.target_max_bytes
-            if self._phase is Phase.HEAD and self._bytes > limit:
-                self._refuse(_too_many_fields())
+            if self._pace.phase is Phase.HEAD and self._pace.received > limit:
+                self._refuse(too_many_fields())
 
     def _go_on_without_upgrade(self, rest: bytes) -> None:
         # RFC 9110 section 7.8: an upgrade may be ignored. llhttp cannot be told so: another parser reads what follows.
@@ -159,8 +138,8 @@ class HardenedProtocol(HttpToolsProtocol):
         """Begin a request's head."""
         if self._muted:
             return
-        if self._phase is not Phase.HEAD:
-            self._begin(Phase.HEAD)
+        if self._pace.phase is not Phase.HEAD:
+            self._pace.begin(Phase.HEAD, self._pace.touched)
         self._fields = 0
         self._head_done = self._has_body = False
         super().on_message_begin()
@@ -179,7 +158,7 @@ class HardenedProtocol(HttpToolsProtocol):
             return
         self._fields += len(name) + len(value) + 4
         if len(self.headers) >= self.settings.head_max_count or self._fields > self.settings.head_max_bytes:
-            raise _too_many_fields()
+            raise too_many_fields()
         name = name.lower()
         value = value.strip(b" \t")
         if name == b"expect" and value.lower() == b"100-continue":
@@ -199,8 +178,8 @@ class HardenedProtocol(HttpToolsProtocol):
         self._check_allowed(host)
         self.url = rules.origin_form(method, self.url, host)
         path = rules.decoded_path(self.url.partition(b"?")[0])
-        self.body_idle_seconds = self.settings.body_idle_seconds
-        self._begin(Phase.BODY)
+        self._pace.body_idle_seconds = self.settings.body_idle_seconds
+        self._pace.begin(Phase.BODY, self._pace.touched)
         super().on_headers_complete()
         self.scope["path"] = path
         self.scope["alta.connection"] = self  # type: ignore[typeddict-unknown-key]  # for the pipeline
@@ -210,7 +189,7 @@ class HardenedProtocol(HttpToolsProtocol):
         """Note that the request is whole; not so where the parser only stopped for an upgrade."""
         if self._has_body and self.parser.should_upgrade():
             return
-        self._phase = Phase.SERVED
+        self._pace.phase = Phase.SERVED
         super().on_message_complete()
 
     def _check_allowed(self, host: bytes) -> None:
@@ -236,34 +215,34 @@ class HardenedProtocol(HttpToolsProtocol):
         if self._pending is not None and not self.transport.is_closing():
             self._write_refusal(self._pending)
             return
-        if self._phase is Phase.LINGER:
+        if self._pace.phase is Phase.LINGER:
             self.server_state.total_requests += 1
             return
-        if self._phase is Phase.SERVED:
-            self._phase = Phase.IDLE
+        if self._pace.phase is Phase.SERVED:
+            self._pace.phase = Phase.IDLE
         super().on_response_complete()
 
     def pause_writing(self) -> None:
         """Note since when the client takes nothing."""
-        self._stalled_since = self.loop.time()
+        self._pace.stalled_since = self.loop.time()
         super().pause_writing()
 
     def resume_writing(self) -> None:
         """The client takes bytes again."""
-        self._stalled_since = None
+        self._pace.stalled_since = None
         super().resume_writing()
 
     def _refuse(self, refusal: Refusal) -> None:
         running = self._running
-        if self._phase is Phase.BODY and self.cycle.response_complete:
+        if self._pace.phase is Phase.BODY and self.cycle.response_complete:
             # The answer is out; only the rest of the body was still coming.
             self.transport.close()
             return
         if running is not None and not running.response_complete:
-            if running is not self.cycle or self._phase is Phase.HEAD:
+            if running is not self.cycle or self._pace.phase is Phase.HEAD:
                 # An earlier request of the connection is still being answered: its answer first.
                 self._pending = refusal
-                self._phase = Phase.SERVED
+                self._pace.phase = Phase.SERVED
                 self.flow.pause_reading()
                 return
             if running.response_started:
@@ -278,59 +257,19 @@ class HardenedProtocol(HttpToolsProtocol):
         self.transport.write(refusal_bytes(refusal, self.url, self.headers, self._address))
         self._linger()
 
-    # Pace
-
     def check_pace(self, now: float, elapsed: float) -> None:
         """End the connection if the client is too slow."""
-        settings, phase = self.settings, self._phase
-        if self._stalled_since is not None and now - self._stalled_since > settings.answer_stalled_seconds:
-            self.abort()
-        elif phase is Phase.NEW and now - self._since > settings.first_byte_seconds:
+        pace = self._pace
+        is_held = self.flow.read_paused or (pace.phase is Phase.BODY and self.cycle.waiting_for_100_continue)
+        late = pace.lateness(now, elapsed, is_held=is_held)
+        if late is Late.SEND_HEAD or late is Late.SEND_BODY:
+            self._refuse(too_slow("head" if late is Late.SEND_HEAD else "body"))
+        elif late is Late.BEGIN:
             self.transport.close()
-        elif phase is Phase.HEAD or phase is Phase.BODY:
-            self._check_request_pace(now, elapsed)
-        elif phase is Phase.LINGER and (
-            now - self._since > settings.linger_seconds or now - self._touched > _LINGER_IDLE_SECONDS
-        ):
-            self.transport.abort()
-
-    def _check_request_pace(self, now: float, elapsed: float) -> None:
-        is_body = self._phase is Phase.BODY
-        if self.flow.read_paused or (is_body and self.cycle.waiting_for_100_continue):
-            # It is us who do not read: that time is not the client's.
-            self._since += elapsed
-            self._touched = now
-            return
-        taken = now - self._since
-        if not is_body:
-            if taken > self.settings.header_seconds:
-                self._refuse(_too_slow("head"))
-            return
-        is_dripping = self._bytes < self.settings.body_bytes_per_second * taken
-        if now - self._touched > self.body_idle_seconds or (taken > self.settings.body_grace_seconds and is_dripping):
-            self._refuse(_too_slow("body"))
-
-
-class _AnswerTransport:
-    """What an answer is written to: the transport, except that closing waits for a client that still sends."""
-
-    def __init__(self, connection: HardenedProtocol, transport: asyncio.Transport) -> None:
-        self._connection = connection
-        self.write = transport.write
-        self.is_closing = transport.is_closing
-
-    def close(self) -> None:
-        self._connection.end_after_answer()
+        elif late is not None:
+            self.abort()
 
 
 def protocol_for(connections: Connections) -> type[HardenedProtocol]:
     """Return the protocol class that uvicorn makes its connections from."""
     return type("EdgeProtocol", (HardenedProtocol,), {"edge": connections})
-
-
-def _too_many_fields() -> Refusal:
-    return Refusal(431, "header_fields_too_large", "The request has too many headers, or too large ones.")
-
-
-def _too_slow(part: str) -> Refusal:
-    return Refusal(408, "request_timeout", f"The request's {part} came too slowly.")

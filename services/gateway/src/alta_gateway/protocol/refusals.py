@@ -24,6 +24,16 @@ def refusal_of(error: httptools.HttpParserError) -> Refusal:
     return Refusal(400, "bad_request", f"This is not a request that can be read: {reason}.")
 
 
+def too_many_fields() -> Refusal:
+    """Return the refusal of a head that is too large."""
+    return Refusal(431, "header_fields_too_large", "The request has too many headers, or too large ones.")
+
+
+def too_slow(part: str) -> Refusal:
+    """Return the refusal of a request whose head or body does not come."""
+    return Refusal(408, "request_timeout", f"The request's {part} came too slowly.")
+
+
 def refusal_bytes(refusal: Refusal, target: bytes, headers: RawHeaders, client: str) -> bytes:
     """Return a refusal as it goes over the wire, and account for it."""
     sent = next((value.decode("latin-1") for name, value in headers if name == b"x-request-id"), None)

@@ -12,11 +12,10 @@
     return node;
   }
 
-  function prose(text) {
-    return String(text || "").split(/\n\s*\n/).filter(Boolean).map((paragraph) =>
-      el("p", {}, ...paragraph.split(/(`[^`]+`)/).map((part) =>
-        part.length > 2 && part.startsWith("`") && part.endsWith("`") ? el("code", {}, part.slice(1, -1)) : part)));
-  }
+  const words = (text) => String(text || "").split(/(`[^`]+`)/).map((part) =>
+    part.length > 2 && part.startsWith("`") && part.endsWith("`") ? el("code", {}, part.slice(1, -1)) : part);
+
+  const prose = (text) => String(text || "").split(/\n\s*\n/).filter(Boolean).map((paragraph) => el("p", {}, ...words(paragraph)));
 
   function resolve(value) {
     let steps = 0;
@@ -55,7 +54,7 @@
     else if (schema.type === "array") type = "list of " + typeOf(schema.items || {});
     else type = [].concat(schema.type || (schema.properties ? "object" : "any")).filter((one) => one !== "null").join(" or ");
     if (schema.format && type === "string") type = schema.format === "binary" ? "file" : schema.format;
-    if (schema.contentMediaType && type === "string") type = "file";
+    if (schema.contentMediaType === "application/octet-stream") type = "file";
     if (name && (type === "object" || schema.enum)) type = name;
     return type + (nullable ? " or null" : "");
   }
@@ -147,7 +146,7 @@
       for (const [name, value] of Object.entries(flat(content[media].schema).schema.properties || {}))
         lines.push("-d " + quoted(name + "=" + exampleOf(value, 0, name)));
     } else if (media) {
-      lines.push("-H " + quoted("Content-Type: " + media), "-d " + quoted(JSON.stringify(exampleOf(content[media].schema))));
+      lines.push("-H " + quoted("Content-Type: " + media), "-d " + quoted(JSON.stringify(exampleOf(content[media].schema), null, 2).replace(/\n/g, "\n  ")));
     }
     return lines.join(" \\\n  ");
   }
@@ -161,7 +160,7 @@
       button.textContent = "Copied";
       setTimeout(() => { button.textContent = "Copy"; }, 1500);
     });
-    return el("figure", { class: "example" }, el("figcaption", {}, caption), button, el("pre", { tabindex: "0" }, el("code", {}, text)));
+    return el("figure", { class: "example" }, el("figcaption", {}, caption, button), el("pre", { tabindex: "0" }, el("code", {}, text)));
   }
 
   function contentOf(content) {
@@ -174,10 +173,10 @@
   function responseOf(status, given) {
     const response = resolve(given);
     const kind = status.startsWith("2") ? "good" : /^[45]/.test(status) ? "bad" : "other";
-    const title = [el("span", { class: "status " + kind }, status), response.description || ""];
+    const title = [el("span", { class: "status " + kind }, status), ...words(response.description)];
     const inner = contentOf(response.content);
     for (const [name, header] of Object.entries(response.headers || {}))
-      inner.unshift(el("p", { class: "rules" }, name + ": " + (resolve(header).description || "")));
+      inner.unshift(el("p", { class: "rules" }, [name, resolve(header).description].filter(Boolean).join(": ")));
     if (!inner.length) return el("div", { class: "response" }, ...title);
     const box = el("details", { class: "response" }, el("summary", {}, ...title), ...inner);
     if (kind === "good") box.setAttribute("open", "");
