@@ -81,15 +81,14 @@ def _health(
     verifier: TokenVerifier,
     limiter: Limiter,
 ) -> Health:
-    reachable: dict[str, Check] = {
+    services: dict[str, Check] = {
         name: HttpProbe(session, f"{upstream.base_url}/health/live", expects_ok=False)
         for name, upstream in upstreams.items()
     }
-    services = dict(reachable)
     for named in settings.health_urls:
         name, _, url = named.partition("=")
         services[name] = HttpProbe(session, url, expects_ok=True)
-    needed: dict[str, Check] = {**reachable, "keys": verifier.check}
+    needed: dict[str, Check] = {**{name: services[name] for name in upstreams}, "keys": verifier.check}
     return Health(VERSION, services, needed, {"redis": limiter.check})
 
 
