@@ -17,6 +17,8 @@ from alta_outbox_relay.settings import RelaySettings
 
 log = structlog.get_logger()
 
+_ASK_AGAIN_SECONDS = 1.0
+
 
 async def main() -> None:
     """Relay until SIGTERM."""
@@ -65,8 +67,12 @@ def _create_housekeeper(settings: RelaySettings, schema: str) -> Housekeeper:
 
 async def _end(tasks: list[asyncio.Future[None]]) -> BaseException | None:
     """Cancel what still runs, wait for all, and return the failure of one that failed."""
-    for task in tasks:
-        task.cancel()
+    ending = set(tasks)
+    while ending:
+        # Asked again until it has ended: a library that is just losing its connection may swallow a cancellation.
+        for task in ending:
+            task.cancel()
+        _, ending = await asyncio.wait(ending, timeout=_ASK_AGAIN_SECONDS)
     results = await asyncio.gather(*tasks, return_exceptions=True)
     failures = (one for one in results if isinstance(one, Exception))
     return next(failures, None)

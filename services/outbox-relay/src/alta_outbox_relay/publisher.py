@@ -25,6 +25,7 @@ log = structlog.get_logger()
 _TRANSPORT_ERRORS = (AMQPError, OSError, TimeoutError, RuntimeError)
 _LONGEST_PAUSE = 5.0
 _BLOCKED_LOOK = 0.5
+_CLOSE_SECONDS = 5
 
 
 class FaultyEventError(Exception):
@@ -149,7 +150,8 @@ class Publisher:
             metrics.connected.set(0)
             metrics.blocked.set(0)
             with suppress(*_TRANSPORT_ERRORS):
-                await asyncio.wait_for(connection.close(), 5)
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await connection.close()
         log.warning("broker.lost")
 
     async def _wait_for_broker(self, error: BaseException, pause: float) -> float:
@@ -168,7 +170,8 @@ async def _watch_blocked(connection: AbstractConnection, ended: asyncio.Event) -
             unblocked.cancel()
             metrics.blocked.set(0 if done else 1)
         with suppress(TimeoutError):
-            await asyncio.wait_for(ended.wait(), _BLOCKED_LOOK)
+            async with asyncio.timeout(_BLOCKED_LOOK):
+                await ended.wait()
 
 
 def _check(event: PendingEvent) -> None:

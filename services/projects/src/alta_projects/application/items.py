@@ -115,7 +115,8 @@ class ItemService:
                 if left <= 0:
                     break
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), min(left, self._look_again.total_seconds()))
+                    async with asyncio.timeout(min(left, self._look_again.total_seconds())):
+                        await changed.wait()
                 changed.clear()
                 item = await self.get(caller, kind, item_id)
         return item

@@ -103,7 +103,8 @@ class ChangeFeed:
             self._wake_all()
             while not lost.is_set():
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(lost.wait(), _PROBE_SECONDS)
+                    async with asyncio.timeout(_PROBE_SECONDS):
+                        await lost.wait()
                     break
                 # A peer that is gone without a word is only noticed by asking.
                 await connection.execute("SELECT 1")
