@@ -112,6 +112,7 @@ class Wiring:
             # On one machine every client has the same address: what is meant for one client would stop the tenth.
             "LIMIT_ANONYMOUS": "600/60/100",
             "LIMIT_LOGIN_ADDRESS": "300/300/300",
+            "CONNECTIONS_PER_ADDRESS": "1000",
         }
         if self.smtp_port:
             values |= {"SMTP_PORT": str(self.smtp_port), "SMTP_STARTTLS": "false"}

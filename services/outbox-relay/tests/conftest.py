@@ -234,7 +234,7 @@ async def start_process(tables: FreshDatabase, observed: Observed) -> AsyncItera
         async def start(**settings: str) -> RelayProcess:
             environment = {
                 **tables.environment("relay"),
-                "PATH": os.environ["PATH"],  # noqa: TID251 - a process needs one
+                "PATH": os.environ["PATH"],
                 "RABBITMQ_URL": observed.url,
                 "INTERNAL_PORT": "0",
                 "OUTBOX_SCHEMAS": SCHEMA,

@@ -28,7 +28,7 @@ StartWorker = Callable[[], Awaitable[asyncio.subprocess.Process]]
 async def start_worker(rabbitmq_url: str, database: FreshDatabase, mail_server) -> AsyncIterator[StartWorker]:
     started: list[asyncio.subprocess.Process] = []
     environment = {
-        "PATH": os.environ["PATH"],  # noqa: TID251 - a child's environment
+        "PATH": os.environ["PATH"],
         **database.environment("notifications"),
         "RABBITMQ_URL": rabbitmq_url,
         "MAIL_SEALING_KEY": KEY,
