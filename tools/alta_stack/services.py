@@ -109,8 +109,10 @@ class Wiring:
             "DRAIN_SECONDS": "10",
             "SMTP_HOST": "127.0.0.1",
             "PYTHONUNBUFFERED": "1",
-            # On one machine every client has the same address: what is meant for one client would stop the tenth.
+            # On one machine every client has the same address, and a developer's scripts are one impatient user: what
+            # is meant for a stranger on the internet would stop them. A deployment keeps the gateway's own limits.
             "LIMIT_ANONYMOUS": "600/60/100",
+            "LIMIT_USER": "3000/60/300",
             "LIMIT_LOGIN_ADDRESS": "300/300/300",
             "CONNECTIONS_PER_ADDRESS": "1000",
         }
