@@ -25,15 +25,16 @@ async def test_the_name_changes_for_whoever_read_the_present_version(api, record
 
     changed = await rename(api, person, "Ada King", {"If-Match": etag})
     stale = await rename(api, person, "Ada Byron", {"If-Match": etag})
-    blind = await rename(api, person, "Ada Byron", {})
+    blind = await rename(api, person, "Ada Lovelace", {})
 
     assert (changed.status_code, changed.json()["full_name"]) == (200, "Ada King")
     assert changed.headers["etag"] != etag
     assert (stale.status_code, stale.json()["code"]) == (412, "precondition_failed")
-    assert (blind.status_code, blind.json()["code"]) == (428, "precondition_required")
-    [row] = await records.audit("account.changed")
-    assert "Ada" not in row["details"]
-    assert (await verify_audit(row["stream"])).intact
+    assert (blind.status_code, blind.json()["full_name"]) == (200, "Ada Lovelace")
+    rows = await records.audit("account.changed")
+    assert len(rows) == 2
+    assert "Ada" not in str([row["details"] for row in rows])
+    assert (await verify_audit(rows[0]["stream"])).intact
 
 
 @pytest.mark.parametrize(

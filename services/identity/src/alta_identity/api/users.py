@@ -6,6 +6,7 @@ from alta_common.http.etags import IfMatch, IfNoneMatch, etag_of, not_modified, 
 from alta_common.http.principal import CurrentPrincipal
 from alta_identity.api.deps import Accounts
 from alta_identity.api.schemas import UserChangeIn, UserOut
+from alta_identity.models.account import Account
 
 router = APIRouter(prefix="/v1/users", tags=["Users"])
 
@@ -35,9 +36,12 @@ async def read_me(
 async def change_me(
     body: UserChangeIn, principal: CurrentPrincipal, accounts: Accounts, response: Response, if_match: IfMatch = None
 ) -> UserOut:
-    """Change the name. `If-Match` names the version that the change is meant for: 428 without it, 412 when stale."""
-    account = await accounts.rename(
-        principal, body.full_name, lambda found: require_match(if_match, etag_of(found.version))
-    )
+    """Change the name. `If-Match` names the version that the change is meant for: 412 if it is not the present one."""
+
+    def refuse_stale(account: Account) -> None:
+        if if_match is not None:
+            require_match(if_match, etag_of(account.version))
+
+    account = await accounts.rename(principal, body.full_name, refuse_stale)
     response.headers.update({"etag": etag_of(account.version), "cache-control": _CACHE_CONTROL})
     return UserOut.of(account)
