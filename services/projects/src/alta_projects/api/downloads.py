@@ -15,7 +15,7 @@ from alta_projects.api.answers import CACHE_CONTROL
 from alta_projects.application.items import ItemService
 from alta_projects.models.media_item import MediaItem
 
-_RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.IGNORECASE)
+_RANGE = re.compile(r"bytes=\s*([0-9]{0,100})-([0-9]{0,100})\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ _COMMON: dict[str, Any] = {
     "project_id": "0194f3a2-5b7e-7c11-9d1e-2f6b7a8c9d0e",
     "status": "completed",
     "language": "en",
-    "warnings": [],
     "needs_review": False,
     "review_status": None,
     "error": None,

@@ -1,10 +1,12 @@
 """Types of request fields: what PostgreSQL could not keep is refused at the border."""
 
 import json
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AfterValidator, Field, StringConstraints
+from email_validator import validate_email
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
 
 MAX_OBJECT_BYTES = 16 * 1024
 
@@ -34,9 +36,33 @@ def _json_object(value: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
+def _address(value: str) -> str:
+    """Return an address as identity tells us those of accounts, in lower case: the two must be found to be the same."""
+    found = validate_email(
+        value.strip(), check_deliverability=False, allow_smtputf8=False, test_environment=True, strict=True
+    )
+    return f"{found.ascii_local_part or found.local_part}@{found.ascii_domain}".lower()
+
+
+def _as_text(value: object) -> object:
+    # Pydantic would take a number for seconds since 1970.
+    if isinstance(value, str) and value.strip().lstrip("+-").replace(".", "", 1).isdecimal():
+        raise ValueError("it is not a moment as in RFC 3339, e.g. 2026-01-31T09:26:53Z")
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("this moment is out of range") from error
+
+
 Storable = AfterValidator(_storable)
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), Storable]
 Description = Annotated[str, Field(max_length=10_000), Storable]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_json_object)]
+EmailAddress = Annotated[str, Field(max_length=254, json_schema_extra={"format": "email"}), AfterValidator(_address)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_text), AfterValidator(_in_utc)]
 SearchText = Annotated[str, StringConstraints(min_length=1, max_length=200), Storable]

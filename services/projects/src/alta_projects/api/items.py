@@ -10,7 +10,7 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
-from pydantic import AwareDatetime, BaseModel
+from pydantic import BaseModel
 
 from alta_common.contracts.principal import Principal
 from alta_common.http.etags import IfNoneMatch, etag_of, not_modified
@@ -20,7 +20,7 @@ from alta_common.http.principal import CurrentPrincipal
 from alta_projects.api.answers import CACHE_CONTROL, item_etag, stored_answer, versioned
 from alta_projects.api.deps import App, cursor_of, position_of
 from alta_projects.api.downloads import content_response, started
-from alta_projects.api.fields import SearchText
+from alta_projects.api.fields import Moment, SearchText
 from alta_projects.application.items import ItemService
 from alta_projects.application.uploads import Uploaded
 from alta_projects.models.media_item import ItemStatus, MediaItem
@@ -115,7 +115,7 @@ async def _item_list_request(
     app: App,
     *,
     status: Annotated[list[ItemStatus] | None, Query(description="Only these; may be given several times.")] = None,
-    created_after: Annotated[AwareDatetime | None, Query(description="Only those made after this moment.")] = None,
+    created_after: Annotated[Moment | None, Query(description="Only those made after this moment.")] = None,
     q: Annotated[SearchText | None, Query(description="Only those whose filename contains this.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,

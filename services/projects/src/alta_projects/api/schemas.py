@@ -1,13 +1,13 @@
 """What goes over the wire."""
 
-from typing import Annotated, Any, Self
+from typing import Any, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, EmailStr, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from alta_common.http.app import ApiModel
 from alta_projects.api import examples
-from alta_projects.api.fields import Description, JsonObject, Name
+from alta_projects.api.fields import Description, EmailAddress, JsonObject, Name
 from alta_projects.models.access import Role
 from alta_projects.models.document import Document
 from alta_projects.models.media_item import ItemStatus, MediaItem
@@ -64,7 +64,7 @@ class ProjectOut(BaseModel):
 class MemberIn(ApiModel):
     """Somebody to be given a place."""
 
-    email: Annotated[EmailStr, AfterValidator(str.lower)] = Field(max_length=254, examples=["ada@example.org"])
+    email: EmailAddress = Field(examples=["ada@example.org"])
     role: Role
 
 
@@ -141,7 +141,6 @@ class _ItemOut(BaseModel):
     engine: str | None
     language: str | None
     confidence: float | None = Field(description="0-1, or null where no engine said.")
-    warnings: list[str]
     needs_review: bool
     review_status: str | None
     error: ItemErrorOut | None
