@@ -69,11 +69,16 @@ def start_infra(
     infra = launch_infra(folder, postgres=postgres, redis=redis, rabbitmq=rabbitmq, durable=durable)
     with _stopped_on_failure(infra.servers, infra.lock):
         for server in infra.servers:
-            starting = server.starting()
-            while not server.answers():
-                starting.check()
-                time.sleep(0.05)
+            wait_for(server)
     return infra
+
+
+def wait_for(server: Server) -> None:
+    """Return when a launched server answers. Raises `StackError` when it ends instead, or takes too long."""
+    starting = server.starting()
+    while not server.answers():
+        starting.check()
+        time.sleep(0.05)
 
 
 def launch_infra(

@@ -15,6 +15,7 @@ from alta_common.messaging.publisher import EventPublisher
 from alta_common.messaging.topology import DEAD_LETTER_EXCHANGE, QUEUES, declare_topology, queues_for
 from alta_common.testing import eventually
 from alta_common.testing.servers import local_folder
+from alta_stack.infra import wait_for
 from alta_stack.rabbitmq import RabbitmqServer
 
 FOLDER = local_folder() / "rabbitmq-to-restart"
@@ -96,7 +97,7 @@ def own_broker() -> Iterator[RabbitmqServer]:
     FOLDER.mkdir(parents=True, exist_ok=True)
     server = RabbitmqServer(FOLDER, "secret")
     server.launch()
-    server.wait()
+    wait_for(server)
     yield server
     server.kill()
     shutil.rmtree(FOLDER, ignore_errors=True)
@@ -127,7 +128,7 @@ async def test_consumers_and_publishers_survive_a_broker_that_is_killed_and_come
         shutil.rmtree(FOLDER / "rabbitmq" / "data")
     # In this thread: the broker ends with the thread that started it.
     own_broker.launch()
-    await asyncio.to_thread(own_broker.wait)
+    await asyncio.to_thread(wait_for, own_broker)
 
     await eventually(lambda: publishes(publisher, after), within=timedelta(seconds=30))
     await eventually(lambda: after.event_id in handled, within=timedelta(seconds=30))
