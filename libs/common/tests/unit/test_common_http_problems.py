@@ -103,6 +103,12 @@ async def test_a_kind_of_error_has_its_status_and_keeps_its_code(
     assert answer.headers["cache-control"] == "no-store"
 
 
+async def test_the_instance_of_a_problem_is_a_uri_reference(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/nothing/a%20b%C3%A9/%3Cscript%3E")
+
+    assert answer.json()["instance"] == "/nothing/a%20b%C3%A9/%3Cscript%3E"
+
+
 async def test_errors_say_what_to_do_next_in_headers(client: httpx.AsyncClient) -> None:
     assert (await client.get("/raise/limited")).headers["retry-after"] == "7"
     assert (await client.get("/raise/away")).headers["retry-after"] == "9"

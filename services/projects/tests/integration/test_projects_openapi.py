@@ -75,3 +75,15 @@ def test_the_resource_has_the_fields_of_the_contract(document: dict[str, Any]) -
     assert common | {"pages"} <= schemas["DocumentOut"]["properties"].keys()
     assert common | {"duration_ms"} <= schemas["VoiceSampleOut"]["properties"].keys()
     assert {"OcrResult", "TranscriptResult"} <= schemas.keys()
+
+
+def test_no_default_breaks_the_rules_of_its_own_field(document: dict[str, Any]) -> None:
+    changes = document["components"]["schemas"]["ProjectChanges"]["properties"]
+
+    assert changes["name"]["minLength"] == 1
+    assert "default" not in changes["name"]
+
+
+@pytest.mark.parametrize("path", ["/v1/projects/{project_id}", "/v1/documents/{document_id}"])
+def test_what_can_be_kept_says_304(document: dict[str, Any], path: str) -> None:
+    assert "304" in document["paths"][path]["get"]["responses"]

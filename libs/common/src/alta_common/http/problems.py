@@ -6,6 +6,7 @@
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import structlog
@@ -23,6 +24,8 @@ log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 REALM = "alta"
+# Of a path, as RFC 3986 has it; what is escaped already stays so.
+_PATH_CHARACTERS = "/%:@!$&'()*+,;=-._~"
 
 PROBLEM_OF: dict[type[errors.AltaError], int] = {
     errors.NotFoundError: 404,
@@ -84,7 +87,8 @@ def problem(
         "title": title,
         "status": status,
         "detail": detail,
-        "instance": instance,
+        # A URI reference: a path that has been decoded may hold anything.
+        "instance": None if instance is None else quote(instance, safe=_PATH_CHARACTERS),
         "code": code,
         "request_id": correlation_id(),
         "trace_id": current_trace_id(),

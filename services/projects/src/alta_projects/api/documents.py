@@ -9,7 +9,7 @@ from alta_common.contracts.results import OcrResult
 from alta_common.http.idempotency import StoredAnswer
 from alta_common.http.pagination import Page
 from alta_projects.api.items import ItemList, OneItem, ResultFormat, Wait, uploaded_answer
-from alta_projects.api.responses import content_responses, result_responses
+from alta_projects.api.responses import NOT_MODIFIED, content_responses, result_responses
 from alta_projects.api.schemas import DocumentOut
 from alta_projects.api.uploads import Upload, upload_body, upload_responses
 from alta_projects.application.uploads import Uploaded
@@ -39,7 +39,7 @@ async def list_documents(project_id: UUID, listing: ItemList) -> Page[DocumentOu
     return await listing.page(Document, project_id, DocumentOut.of)
 
 
-@router.get("/documents/{document_id}", response_model=DocumentOut)
+@router.get("/documents/{document_id}", response_model=DocumentOut, responses=NOT_MODIFIED)
 async def get_document(document_id: UUID, one: OneItem, wait: Wait = 0) -> Response:
     """Read a document; `wait` holds the answer back until there is news."""
     return await one.read(Document, document_id, DocumentOut.of, wait)

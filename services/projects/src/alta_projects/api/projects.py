@@ -13,7 +13,7 @@ from alta_common.http.principal import CurrentPrincipal
 from alta_common.http.replay import replay
 from alta_projects.api.answers import answer, project_etag, refuse_stale, stored_answer, versioned
 from alta_projects.api.deps import App, OncePerKey, cursor_of, position_of
-from alta_projects.api.responses import problems
+from alta_projects.api.responses import NOT_MODIFIED, problems
 from alta_projects.api.schemas import ProjectChanges, ProjectIn, ProjectOut
 from alta_projects.application.projects import ProjectDraft
 from alta_projects.repositories.projects import Membership
@@ -38,7 +38,7 @@ async def list_projects(
     return Page(items=[ProjectOut.of(one) for one in found.items], next_cursor=cursor_of(found.next_after))
 
 
-@router.get("/{project_id}", response_model=ProjectOut)
+@router.get("/{project_id}", response_model=ProjectOut, responses=NOT_MODIFIED)
 async def get_project(
     project_id: UUID, caller: CurrentPrincipal, app: App, if_none_match: IfNoneMatch = None
 ) -> Response:

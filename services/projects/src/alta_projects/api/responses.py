@@ -11,6 +11,8 @@ Responses = dict[int | str, dict[str, Any]]
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _NOT_MODIFIED = {"description": "The client has it already."}
+# Of a resource that is read with `If-None-Match`.
+NOT_MODIFIED: Responses = {304: _NOT_MODIFIED}
 
 
 def problems(**said: str) -> Responses:

@@ -17,6 +17,10 @@ from alta_projects.repositories.members import KnownMember
 from alta_projects.repositories.projects import Membership
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+
+
 class ProjectIn(ApiModel):
     """A project to be made."""
 
@@ -28,7 +32,8 @@ class ProjectIn(ApiModel):
 class ProjectChanges(ApiModel):
     """What is to be different; what is left out stays. `settings` is a merge patch (RFC 7396)."""
 
-    name: Name = Field(default="", examples=["Parish registers 1820-1870"])
+    # Never null and never empty: what stands for "left out" here is no value that a client could send.
+    name: Name = Field(default="", examples=["Parish registers 1820-1870"], json_schema_extra=_without_default)
     description: Description | None = None
     settings: JsonObject = Field(default_factory=dict)
 

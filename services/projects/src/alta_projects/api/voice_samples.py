@@ -9,7 +9,7 @@ from alta_common.contracts.results import TranscriptResult
 from alta_common.http.idempotency import StoredAnswer
 from alta_common.http.pagination import Page
 from alta_projects.api.items import ItemList, OneItem, ResultFormat, Wait, uploaded_answer
-from alta_projects.api.responses import content_responses, result_responses
+from alta_projects.api.responses import NOT_MODIFIED, content_responses, result_responses
 from alta_projects.api.schemas import VoiceSampleOut
 from alta_projects.api.uploads import Upload, upload_body, upload_responses
 from alta_projects.application.uploads import Uploaded
@@ -39,7 +39,7 @@ async def list_voice_samples(project_id: UUID, listing: ItemList) -> Page[VoiceS
     return await listing.page(VoiceSample, project_id, VoiceSampleOut.of)
 
 
-@router.get("/voice-samples/{sample_id}", response_model=VoiceSampleOut)
+@router.get("/voice-samples/{sample_id}", response_model=VoiceSampleOut, responses=NOT_MODIFIED)
 async def get_voice_sample(sample_id: UUID, one: OneItem, wait: Wait = 0) -> Response:
     """Read a voice sample; `wait` holds the answer back until there is news."""
     return await one.read(VoiceSample, sample_id, VoiceSampleOut.of, wait)
