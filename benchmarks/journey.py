@@ -15,8 +15,9 @@ from io import BytesIO
 
 from PIL import Image
 
+from alta_common.engines.port import SourceFile
 from alta_common.workers.pool import WorkerPool
-from alta_ocr.engines.engine import DocumentSource, OcrOptions
+from alta_ocr.engines.engine import OcrOptions
 from alta_ocr.engines.local import LocalEngine
 from alta_ocr.settings import OcrSettings
 from alta_ocr.worker import create_local_engine, create_pool
@@ -76,7 +77,7 @@ class Engine:
 
     async def read(self, _: int = 0) -> None:
         """Read the sample once."""
-        source = DocumentSource(SAMPLE, "image/jpeg")
+        source = SourceFile(SAMPLE, "image/jpeg")
         await self._engine.recognize(source, OcrOptions(), lambda _done, _total: None)
 
     async def start(self) -> None:

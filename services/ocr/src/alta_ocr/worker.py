@@ -3,16 +3,14 @@
 import asyncio
 from datetime import timedelta
 
-import structlog
-
+from alta_common.engines.process import work_until_stopped
 from alta_common.http.health import InternalServer
 from alta_common.messaging.consumers import ConsumerApp
 from alta_common.messaging.publisher import EventPublisher
-from alta_common.process import run, until_stopped
+from alta_common.process import run
 from alta_common.settings import load
 from alta_common.storage import create_storage
 from alta_common.telemetry.setup import setup_telemetry
-from alta_common.workers.errors import WorkerStartError
 from alta_common.workers.pool import WorkerLimits, WorkerPool
 from alta_ocr import metrics
 from alta_ocr.application.extraction import ExtractionRules, ExtractionService
@@ -20,8 +18,6 @@ from alta_ocr.consumers import consumers
 from alta_ocr.engines.limits import DocumentLimits
 from alta_ocr.engines.local import LocalConfig, LocalEngine, warm_up_task
 from alta_ocr.settings import OcrSettings
-
-log = structlog.get_logger()
 
 SERVICE = "ocr"
 
@@ -63,27 +59,10 @@ async def main(settings: OcrSettings) -> None:
     app = ConsumerApp(settings.rabbitmq_url, SERVICE, table, settings.drain_seconds)
     checks = {"engine": engine.check, "storage": storage.check, "broker": app.check, "publisher": publisher.check}
     internal = InternalServer(settings.internal_host, settings.internal_port, checks)
-    await internal.start()
     try:
-        await _start(pool)
-        await publisher.start()
-        await app.start()
-        await until_stopped()
-        internal.mark_draining()
-        await app.stop()
+        await work_until_stopped(internal, pool, publisher, app, setting="OCR_BACKEND")
     finally:
-        await pool.close()
-        await publisher.stop()
-        await internal.stop()
         await asyncio.to_thread(telemetry.shutdown)
-
-
-async def _start(pool: WorkerPool) -> None:
-    try:
-        await pool.start()
-    except WorkerStartError as error:
-        log.exception("engine.start_failed")
-        raise SystemExit(f"the engine cannot be started: {error.detail}") from error
 
 
 if __name__ == "__main__":

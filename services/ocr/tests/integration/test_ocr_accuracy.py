@@ -10,8 +10,9 @@ import pytest
 from rapidfuzz.distance import Levenshtein
 
 from alta_common.contracts.results import Page
+from alta_common.engines.port import InputError
 from alta_ocr.engines import reader
-from alta_ocr.engines.engine import InputError, PageReading
+from alta_ocr.engines.engine import PageReading
 from alta_ocr.engines.limits import DocumentLimits
 from alta_ocr.engines.plan import Document
 

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from alta_common.contracts.results import OcrResult, Page
+from alta_common.engines.port import EngineError, SourceFile
 from alta_common.testing import eventually
 from alta_common.workers.pool import WorkerPool
-from alta_ocr.engines.engine import DocumentReading, DocumentSource, EngineError, OcrOptions
+from alta_ocr.engines.engine import DocumentReading, OcrOptions
 from alta_ocr.engines.local import LocalEngine
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -29,7 +30,7 @@ ENDLESS = b"0 0 m 100 100 l S\n" * 3_000_000
 async def read(engine: LocalEngine, path: Path, steps: list[tuple[int, int]] | None = None) -> DocumentReading:
     heard = [] if steps is None else steps
     return await engine.recognize(
-        DocumentSource(path, "application/octet-stream"), OcrOptions(), lambda done, total: heard.append((done, total))
+        SourceFile(path, "application/octet-stream"), OcrOptions(), lambda done, total: heard.append((done, total))
     )
 
 
@@ -144,11 +145,11 @@ async def test_the_result_of_many_pages_is_canonical(
     local_engine: LocalEngine, pdf_file: MakePath, paragraph: tuple[str, ...]
 ) -> None:
     from alta_common.ids import new_id
-    from alta_ocr.application.results import _serialized
+    from alta_ocr.application.results import serialized
 
     reading = await read(local_engine, pdf_file(*[paragraph] * 20))
 
-    result = OcrResult.model_validate_json(_serialized(new_id(), reading))
+    result = OcrResult.model_validate_json(serialized(new_id(), reading))
     assert len(result.pages) == 20
     assert result.text == reading.text
 

@@ -10,19 +10,12 @@ from alta_common.contracts.event import Event
 from alta_common.contracts.ocr import DocumentOcrCompleted, DocumentOcrFailed, DocumentOcrProgressed
 from alta_common.contracts.projects import DocumentOcrRequested
 from alta_common.contracts.results import EngineInfo, Line, OcrResult, Page, Word
+from alta_common.engines.port import EngineError, InputError, SourceFile
 from alta_common.errors import InvalidError, UnavailableError
 from alta_common.ids import derived_id, new_id
 from alta_common.testing.storage import MemoryObjectStorage
 from alta_ocr.application.extraction import ExtractionRules, ExtractionService
-from alta_ocr.engines.engine import (
-    DocumentReading,
-    DocumentSource,
-    EngineError,
-    InputError,
-    OcrOptions,
-    PageReading,
-    Progress,
-)
+from alta_ocr.engines.engine import DocumentReading, OcrOptions, PageReading, Progress
 
 CONTENT = b"a document"
 
@@ -54,7 +47,7 @@ class FakeEngine:
     stopped: bool = False
     confidences: tuple[float | None, ...] = (0.9, 0.7)
 
-    async def recognize(self, source: DocumentSource, options: OcrOptions, progress: Progress) -> DocumentReading:
+    async def recognize(self, source: SourceFile, options: OcrOptions, progress: Progress) -> DocumentReading:
         self.read.append(await asyncio.to_thread(source.path.read_bytes))
         progress(0, 2)
         if self.hang:

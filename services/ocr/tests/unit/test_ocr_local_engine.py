@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from alta_common.contracts.results import EngineInfo, Page
+from alta_common.engines.port import EngineError, InputError, SourceFile
 from alta_common.errors import UnavailableError
 from alta_common.workers.errors import WorkerCrashedError, WorkerMemoryError, WorkerTimeoutError
 from alta_common.workers.pool import ignore
 from alta_common.workers.wire import Task
-from alta_ocr.engines.engine import DocumentReading, DocumentSource, EngineError, InputError, OcrOptions, PageReading
+from alta_ocr.engines.engine import DocumentReading, OcrOptions, PageReading
 from alta_ocr.engines.limits import DocumentLimits
 from alta_ocr.engines.local import LocalConfig, LocalEngine
 from alta_ocr.engines.plan import Plan
@@ -65,7 +66,7 @@ async def recognize(workers: ScriptedWorkers, **config: Any) -> DocumentReading:
     engine = LocalEngine(
         workers, LocalConfig(**{"workers": 2, "page_seconds": PAGE_SECONDS, "limits": DocumentLimits(), **config})
     )
-    return await engine.recognize(DocumentSource(Path("x"), "application/pdf"), OcrOptions("nl"), lambda *_: None)
+    return await engine.recognize(SourceFile(Path("x"), "application/pdf"), OcrOptions("nl"), lambda *_: None)
 
 
 async def failure_of(workers: ScriptedWorkers) -> EngineError:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from alta_ocr.engines.engine import InputError
+from alta_common.engines.port import InputError
 from alta_ocr.engines.media import media_type_of
 
 

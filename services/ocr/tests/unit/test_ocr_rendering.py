@@ -9,7 +9,7 @@ import pypdfium2
 import pytest
 from PIL import Image
 
-from alta_ocr.engines.engine import InputError
+from alta_common.engines.port import InputError
 from alta_ocr.engines.limits import DocumentLimits
 from alta_ocr.engines.rendering import Frame, ImageFile, render
 

@@ -3,16 +3,14 @@
 import asyncio
 from datetime import timedelta
 
-import structlog
-
+from alta_common.engines.process import work_until_stopped
 from alta_common.http.health import InternalServer
 from alta_common.messaging.consumers import ConsumerApp
 from alta_common.messaging.publisher import EventPublisher
-from alta_common.process import run, until_stopped
+from alta_common.process import run
 from alta_common.settings import load
 from alta_common.storage import create_storage
 from alta_common.telemetry.setup import setup_telemetry
-from alta_common.workers.errors import WorkerStartError
 from alta_common.workers.pool import WorkerLimits, WorkerPool
 from alta_transcription import metrics
 from alta_transcription.application.transcription import TranscriptionRules, TranscriptionService
@@ -22,8 +20,6 @@ from alta_transcription.engines.whisper import WhisperEngine, WhisperLimits
 from alta_transcription.engines.whisper_config import WhisperConfig
 from alta_transcription.engines.whisper_jobs import warm_up_task
 from alta_transcription.settings import TranscriptionSettings
-
-log = structlog.get_logger()
 
 SERVICE = "transcription"
 
@@ -61,27 +57,10 @@ async def main(settings: TranscriptionSettings) -> None:
     app = ConsumerApp(settings.rabbitmq_url, SERVICE, table, settings.drain_seconds)
     checks = {"engine": engine.check, "storage": storage.check, "broker": app.check, "publisher": publisher.check}
     internal = InternalServer(settings.internal_host, settings.internal_port, checks)
-    await internal.start()
     try:
-        await _start(pool)
-        await publisher.start()
-        await app.start()
-        await until_stopped()
-        internal.mark_draining()
-        await app.stop()
+        await work_until_stopped(internal, pool, publisher, app, setting="WHISPER_MODEL")
     finally:
-        await pool.close()
-        await publisher.stop()
-        await internal.stop()
         await asyncio.to_thread(telemetry.shutdown)
-
-
-async def _start(pool: WorkerPool) -> None:
-    try:
-        await pool.start()
-    except WorkerStartError as error:
-        log.exception("engine.start_failed")
-        raise SystemExit(f"the engine cannot be started (WHISPER_MODEL): {error.detail}") from error
 
 
 if __name__ == "__main__":

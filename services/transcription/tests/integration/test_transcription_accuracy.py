@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from alta_common.contracts.results import Segment
+from alta_common.engines.port import InputError
 from alta_common.workers.child import Reporter
 from alta_common.workers.wire import Message
 from alta_transcription.engines.confidence import LOW_CONFIDENCE, NO_SPEECH, warnings_of
-from alta_transcription.engines.engine import InputError
 from alta_transcription.engines.whisper_config import WhisperConfig
 from alta_transcription.engines.whisper_jobs import Summary, transcribe, warm_up
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from alta_common.engines.port import EngineError, SourceFile
 from alta_common.workers.pool import WorkerLimits, WorkerPool
 from alta_transcription.engines.audio import SAMPLE_RATE
-from alta_transcription.engines.engine import EngineError, RecordingSource, SpeechOptions
+from alta_transcription.engines.engine import SpeechOptions
 from alta_transcription.engines.whisper import WhisperEngine, WhisperLimits
 from alta_transcription.engines.whisper_config import WhisperConfig
 from alta_transcription.engines.whisper_jobs import warm_up_task
@@ -29,7 +30,7 @@ class Engine:
         self.engine = WhisperEngine(self.pool, CONFIG, WhisperLimits(max_audio_seconds, job_seconds))
 
     async def text_of(self, path: Path, progress: Callable[[float, float], None] = lambda *_: None) -> str:
-        return (await self.engine.transcribe(RecordingSource(path, "audio/x"), SpeechOptions(), progress)).text
+        return (await self.engine.transcribe(SourceFile(path, "audio/x"), SpeechOptions(), progress)).text
 
     def kill_worker(self) -> None:
         os.kill(self.pool.pids[0], signal.SIGKILL)

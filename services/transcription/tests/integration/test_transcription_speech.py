@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from alta_common.contracts.results import Segment
+from alta_common.engines.port import InputError
 from alta_common.workers.child import Reporter
 from alta_common.workers.wire import Message
 from alta_transcription.engines.audio import SAMPLE_RATE
 from alta_transcription.engines.chunks import cut_into_chunks
-from alta_transcription.engines.engine import InputError
 from alta_transcription.engines.whisper_config import WhisperConfig
 from alta_transcription.engines.whisper_jobs import Heard, Summary, transcribe
 from alta_transcription.engines.whisper_model import Listener

@@ -5,8 +5,8 @@ import av
 import numpy as np
 import pytest
 
+from alta_common.engines.port import InputError
 from alta_transcription.engines.audio import SAMPLE_RATE, open_recording
-from alta_transcription.engines.engine import InputError
 
 FORMATS = [
     ("pcm16.wav", "wav", "pcm_s16le", 44100, "stereo"),

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from alta_transcription.engines.engine import InputError
+from alta_common.engines.port import InputError
 from alta_transcription.engines.media import require_recording
 
 RECORDINGS = {

@@ -12,17 +12,11 @@ from alta_common.contracts.transcription import (
     VoiceTranscriptionFailed,
     VoiceTranscriptionProgressed,
 )
+from alta_common.engines.port import EngineError, InputError, SourceFile
 from alta_common.errors import UnavailableError
 from alta_common.testing.storage import MemoryObjectStorage
 from alta_transcription.application.transcription import TranscriptionRules, TranscriptionService
-from alta_transcription.engines.engine import (
-    EngineError,
-    InputError,
-    Progress,
-    RecordingSource,
-    SpeechOptions,
-    Transcription,
-)
+from alta_transcription.engines.engine import Progress, SpeechOptions, Transcription
 
 
 class ScriptedEngine:
@@ -32,7 +26,7 @@ class ScriptedEngine:
         self.heard: list[tuple[Path, SpeechOptions]] = []
         self.error: Exception | None = None
 
-    async def transcribe(self, source: RecordingSource, options: SpeechOptions, progress: Progress) -> Transcription:
+    async def transcribe(self, source: SourceFile, options: SpeechOptions, progress: Progress) -> Transcription:
         self.heard.append((source.path, options))
         progress(1, 2)
         if self.error:
@@ -109,6 +103,19 @@ async def test_work_is_announced_before_it_is_done(world: World, request_) -> No
 
     assert type(world.published.events[0]) is VoiceTranscriptionProgressed
     assert type(world.published.events[-1]) is VoiceTranscriptionCompleted
+
+
+async def test_the_same_step_of_a_second_delivery_is_the_same_event(world: World, request_) -> None:
+    world.engine.error = UnavailableError("no worker is ready")
+    for _ in range(2):
+        with pytest.raises(UnavailableError):
+            await world.service.transcribe(request_)
+
+    steps = [event for event in world.published.events if isinstance(event, VoiceTranscriptionProgressed)]
+    assert {(step.done, step.total, step.unit) for step in steps} == {(0, 0, "second"), (1, 2, "second")}
+    assert {(step.request_event_id, step.attempt) for step in steps} == {(request_.event_id, 2)}
+    assert [step.event_id for step in steps[:2]] == [step.event_id for step in steps[2:]]
+    assert len({step.event_id for step in steps}) == 2
 
 
 async def test_the_language_reaches_the_engine_and_its_file_is_gone_afterwards(world: World, request_) -> None:

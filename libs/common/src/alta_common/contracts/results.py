@@ -4,6 +4,7 @@ Boxes are `(x0, y0, x1, y1)`, each 0-1 of the upright page, origin top left. Con
 engine did not say.
 """
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -64,6 +65,11 @@ class OcrResult(_Part):
     pages: list[Page]
     warnings: list[str] = []
 
+    @property
+    def confidence(self) -> float | None:
+        """Return the mean over the words that an engine gave a confidence for, or None where it gave none."""
+        return _mean(word.confidence for page in self.pages for line in page.lines for word in line.words)
+
 
 class SpokenWord(_Part):
     """A word and when it was said."""
@@ -97,3 +103,14 @@ class TranscriptResult(_Part):
     text: str
     segments: list[Segment]
     warnings: list[str] = []
+
+    @property
+    def confidence(self) -> float | None:
+        """Return the mean over the words that an engine gave a confidence for, or None where it gave none."""
+        mean = _mean(word.confidence for segment in self.segments for word in segment.words)
+        return None if mean is None else round(mean, 4)
+
+
+def _mean(confidences: Iterable[float | None]) -> float | None:
+    known = [confidence for confidence in confidences if confidence is not None]
+    return sum(known) / len(known) if known else None

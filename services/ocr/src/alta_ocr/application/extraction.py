@@ -1,24 +1,26 @@
 """Reading a stored document and telling what came of it."""
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import structlog
 
-from alta_common.contracts.ocr import DocumentOcrCompleted, DocumentOcrFailed
+from alta_common.contracts.ocr import DocumentOcrCompleted, DocumentOcrFailed, DocumentOcrProgressed
 from alta_common.contracts.projects import DocumentOcrRequested
-from alta_common.errors import NotFoundError
+from alta_common.contracts.results import OcrResult
+from alta_common.engines.port import EngineError, SourceFile
+from alta_common.engines.progress import ProgressReporter, Publisher
+from alta_common.engines.requests import downloaded, engine_for
+from alta_common.engines.results import ResultStore
 from alta_common.ids import derived_id
-from alta_common.storage.object_storage import ObjectStorage
+from alta_common.storage.object_storage import ObjectStorage, StoredObject
 from alta_common.telemetry.context import span
 from alta_ocr import metrics
-from alta_ocr.application.progress import ProgressReporter, Publisher
-from alta_ocr.application.results import ResultStore, StoredResult
-from alta_ocr.engines.engine import DocumentReading, DocumentSource, EngineError, OcrEngine, OcrOptions
+from alta_ocr.application.results import serialized
+from alta_ocr.engines.engine import DocumentReading, OcrEngine, OcrOptions
 
 log = structlog.get_logger()
 
@@ -43,7 +45,7 @@ class ExtractionService:
         rules: ExtractionRules,
     ) -> None:
         self._storage = storage
-        self._results = ResultStore(storage)
+        self._results = ResultStore(storage, OcrResult)
         self._engines = engines
         self._publisher = publisher
         self._rules = rules
@@ -71,50 +73,41 @@ class ExtractionService:
     async def _answer(self, request: DocumentOcrRequested) -> tuple[DocumentOcrCompleted | DocumentOcrFailed, str]:
         found = await self._results.find(request)
         if found is not None:
-            return _completed(request, found, 0.0), "republished"
+            # In a thread: a book has millions of words to take the mean of.
+            return await asyncio.to_thread(_completed, request, *found, 0.0), "republished"
         try:
             reading, seconds = await self._read(request)
         except EngineError as error:
             return _failed(request, error), error.code
         with span("ocr.store", attributes={"alta.pages": len(reading.pages)}):
-            stored = await self._results.store(request, reading)
-        return _completed(request, stored, seconds), "completed"
+            content = await asyncio.to_thread(serialized, request.document_id, reading)
+            stored = await self._results.store(request, content)
+        return _completed(request, stored, reading, seconds), "completed"
 
     async def _read(self, request: DocumentOcrRequested) -> tuple[DocumentReading, float]:
-        engine = self._engine(request)
+        engine = engine_for(request, self._engines, self._rules.default_engine)
         try:
-            async with asyncio.timeout(self._rules.job_seconds):
-                with tempfile.TemporaryDirectory(prefix="alta-ocr-") as folder:
-                    source = await self._download(request, Path(folder) / "document")
-                    return await self._recognize(engine, source, request)
+            async with asyncio.timeout(self._rules.job_seconds), downloaded(request, self._storage, "ocr") as source:
+                return await self._recognize(engine, source, request)
         except TimeoutError as error:
             minutes = self._rules.job_seconds / 60
             detail = f"Reading the document took longer than the {minutes:g} minutes allowed."
             raise EngineError("timeout", detail) from error
 
-    def _engine(self, request: DocumentOcrRequested) -> OcrEngine:
-        name = request.engine or self._rules.default_engine
-        engine = self._engines.get(name)
-        if engine is None:
-            raise EngineError("engine_unavailable", f"There is no engine called {name!r} here.")
-        return engine
-
-    async def _download(self, request: DocumentOcrRequested, path: Path) -> DocumentSource:
-        with span("ocr.download", attributes={"alta.bytes": request.size_bytes}):
-            try:
-                await self._storage.download_to(request.object_key, path)
-            except NotFoundError as error:
-                raise EngineError("file_missing", "The stored file is not there any more.") from error
-        return DocumentSource(path, request.content_type)
-
     async def _recognize(
-        self, engine: OcrEngine, source: DocumentSource, request: DocumentOcrRequested
+        self, engine: OcrEngine, source: SourceFile, request: DocumentOcrRequested
     ) -> tuple[DocumentReading, float]:
-        progress = ProgressReporter(self._publisher, request, self._rules.progress_every_seconds)
+        progress = ProgressReporter(self._publisher, partial(_progressed, request), self._rules.progress_every_seconds)
+
+        def tell(done: int, total: int) -> None:
+            # That all pages are done is for the answer to say.
+            if done != total:
+                progress(done, total)
+
         started = time.perf_counter()
         with span("ocr.engine") as present:
             try:
-                reading = await engine.recognize(source, OcrOptions(language=request.language), progress)
+                reading = await engine.recognize(source, OcrOptions(language=request.language), tell)
             finally:
                 await progress.close()
             seconds = time.perf_counter() - started
@@ -123,7 +116,22 @@ class ExtractionService:
         return reading, seconds
 
 
-def _completed(request: DocumentOcrRequested, result: StoredResult, seconds: float) -> DocumentOcrCompleted:
+def _progressed(request: DocumentOcrRequested, done: int, total: int) -> DocumentOcrProgressed:
+    return DocumentOcrProgressed(
+        event_id=derived_id(request.event_id, f"{DocumentOcrProgressed.ROUTING_KEY}:{done}"),
+        document_id=request.document_id,
+        project_id=request.project_id,
+        request_event_id=request.event_id,
+        attempt=request.attempt,
+        done=done,
+        total=total,
+        unit="page",
+    )
+
+
+def _completed(
+    request: DocumentOcrRequested, stored: StoredObject, reading: DocumentReading | OcrResult, seconds: float
+) -> DocumentOcrCompleted:
     # A redelivered request gives the same id, so the receiver takes only one of them.
     return DocumentOcrCompleted(
         event_id=derived_id(request.event_id, DocumentOcrCompleted.ROUTING_KEY),
@@ -131,16 +139,16 @@ def _completed(request: DocumentOcrRequested, result: StoredResult, seconds: flo
         project_id=request.project_id,
         request_event_id=request.event_id,
         attempt=request.attempt,
-        result_key=result.stored.key,
-        result_sha256=result.stored.sha256,
-        result_bytes=result.stored.size_bytes,
-        engine_name=result.engine.name,
-        engine_version=result.engine.version,
-        engine_config_hash=result.engine.config_hash,
-        language=result.language,
-        pages=result.pages,
-        confidence=result.confidence,
-        warnings=result.warnings,
+        result_key=stored.key,
+        result_sha256=stored.sha256,
+        result_bytes=stored.size_bytes,
+        engine_name=reading.engine.name,
+        engine_version=reading.engine.version,
+        engine_config_hash=reading.engine.config_hash,
+        language=reading.language,
+        pages=len(reading.pages),
+        confidence=reading.confidence,
+        warnings=reading.warnings,
         engine_seconds=round(seconds, 3),
     )
 

@@ -7,46 +7,15 @@ An adapter (the local one, Google's) turns its engine's answer into the canonica
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import orjson
 
 from alta_common.contracts.results import EngineInfo, Page
+from alta_common.engines.port import SourceFile
 
 Progress = Callable[[int, int], None]
 """Hears, on the event loop, how many pages of how many are done."""
-
-
-class EngineError(Exception):
-    """An engine cannot read a document.
-
-    `code` is stable and part of the API, `detail` a sentence that the owner of the file understands, `retryable`
-    whether the same file may be read at another time.
-    """
-
-    def __init__(self, code: str, detail: str, retryable: bool = False) -> None:
-        super().__init__(code, detail, retryable)
-        self.code = code
-        self.detail = detail
-        self.retryable = retryable
-
-
-class InputError(EngineError):
-    """The file is at fault: it will never be read better than now."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(code, detail)
-        # What travels between processes is rebuilt from these.
-        self.args = (code, detail)
-
-
-@dataclass(frozen=True)
-class DocumentSource:
-    """A document in a local file. `content_type` is what its uploader's service found, a hint only."""
-
-    path: Path
-    content_type: str
 
 
 @dataclass(frozen=True)
@@ -107,7 +76,7 @@ class DocumentReading:
 class OcrEngine(Protocol):
     """Reads documents. One instance serves many documents at a time."""
 
-    async def recognize(self, source: DocumentSource, options: OcrOptions, progress: Progress) -> DocumentReading:
+    async def recognize(self, source: SourceFile, options: OcrOptions, progress: Progress) -> DocumentReading:
         """Return what `source` says. Raises `EngineError`; cancelling it stops the work at once."""
         ...
 

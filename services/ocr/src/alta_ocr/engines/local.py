@@ -11,20 +11,14 @@ from typing import Any, Protocol, cast
 
 import structlog
 
+from alta_common.engines.port import EngineError, SourceFile
 from alta_common.errors import UnavailableError
 from alta_common.telemetry.metrics import engine_seconds_per_unit, exemplar
 from alta_common.workers.errors import WorkerCrashedError, WorkerMemoryError, WorkerTimeoutError
 from alta_common.workers.pool import ignore
 from alta_common.workers.wire import Task
 from alta_ocr import metrics
-from alta_ocr.engines.engine import (
-    DocumentReading,
-    DocumentSource,
-    EngineError,
-    OcrOptions,
-    PageReading,
-    Progress,
-)
+from alta_ocr.engines.engine import DocumentReading, OcrOptions, PageReading, Progress
 from alta_ocr.engines.limits import DocumentLimits
 from alta_ocr.engines.plan import Document, Plan
 
@@ -80,7 +74,7 @@ class LocalEngine:
         """Raise `UnavailableError` when no worker is warm."""
         await self._pool.check()
 
-    async def recognize(self, source: DocumentSource, options: OcrOptions, progress: Progress) -> DocumentReading:
+    async def recognize(self, source: SourceFile, options: OcrOptions, progress: Progress) -> DocumentReading:
         """Return what `source` says. Raises `EngineError`; cancelling it kills the workers that are at it."""
         document = Document(source.path, self._config.limits, self._config.backend)
         plan = await self._inspect(document)

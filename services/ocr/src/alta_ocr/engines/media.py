@@ -5,7 +5,7 @@ The magic must stand at offset 0: readers that look further take files that are 
 
 from pathlib import Path
 
-from alta_ocr.engines.engine import InputError
+from alta_common.engines.port import InputError
 
 PDF = "application/pdf"
 

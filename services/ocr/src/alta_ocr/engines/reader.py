@@ -14,9 +14,10 @@ import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
 
 from alta_common.contracts.results import Line, Page, Word
+from alta_common.engines.port import InputError
 from alta_common.workers.child import Reporter
 from alta_ocr.engines import media, text_layer
-from alta_ocr.engines.engine import InputError, PageReading
+from alta_ocr.engines.engine import PageReading
 from alta_ocr.engines.orientation import Upright, spot_upright
 from alta_ocr.engines.plan import Document, Plan
 from alta_ocr.engines.rapid import RapidEngine, SpottedLine

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from alta_ocr.engines.engine import InputError
+from alta_common.engines.port import InputError
 from alta_ocr.engines.limits import (
     LONG_SIDE_PX,
     MAX_ASPECT,

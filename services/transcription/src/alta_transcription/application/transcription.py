@@ -1,30 +1,30 @@
 """Transcribing a stored recording and telling what came of it."""
 
-import tempfile
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import structlog
 
 from alta_common.contracts.projects import VoiceTranscriptionRequested
-from alta_common.contracts.transcription import VoiceTranscriptionCompleted, VoiceTranscriptionFailed
-from alta_common.errors import NotFoundError
+from alta_common.contracts.results import TranscriptResult
+from alta_common.contracts.transcription import (
+    VoiceTranscriptionCompleted,
+    VoiceTranscriptionFailed,
+    VoiceTranscriptionProgressed,
+)
+from alta_common.engines.port import EngineError
+from alta_common.engines.progress import ProgressReporter, Publisher
+from alta_common.engines.requests import downloaded, engine_for
+from alta_common.engines.results import ResultStore
 from alta_common.ids import derived_id
-from alta_common.storage.object_storage import ObjectStorage
+from alta_common.storage.object_storage import ObjectStorage, StoredObject
 from alta_common.telemetry.context import span
 from alta_common.telemetry.metrics import engine_seconds_per_unit, exemplar
 from alta_transcription import metrics
-from alta_transcription.application.progress import ProgressReporter, Publisher
-from alta_transcription.application.results import StoredTranscript, TranscriptStore
-from alta_transcription.engines.engine import (
-    EngineError,
-    RecordingSource,
-    SpeechEngine,
-    SpeechOptions,
-    Transcription,
-)
+from alta_transcription.engines.engine import SpeechEngine, SpeechOptions, Transcription
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ class TranscriptionService:
         rules: TranscriptionRules,
     ) -> None:
         self._storage = storage
-        self._results = TranscriptStore(storage)
+        self._results = ResultStore(storage, TranscriptResult)
         self._engines = engines
         self._publisher = publisher
         self._rules = rules
@@ -78,8 +78,8 @@ class TranscriptionService:
     async def _answer(self, request: VoiceTranscriptionRequested) -> tuple[Answer, str]:
         found = await self._results.find(request)
         if found is not None:
-            return _completed(request, found, 0.0), "republished"
-        progress = ProgressReporter(self._publisher, request, self._rules.progress_every_seconds)
+            return _completed(request, *found, 0.0), "republished"
+        progress = ProgressReporter(self._publisher, partial(_progressed, request), self._rules.progress_every_seconds)
         progress(0, 0)
         try:
             transcription, seconds = await self._hear(request, progress)
@@ -87,16 +87,17 @@ class TranscriptionService:
             return _failed(request, error), error.code
         finally:
             await progress.close()
-        with span("transcription.store", attributes={"alta.segments": len(transcription.segments)}):
-            stored = await self._results.store(request, transcription)
-        return _completed(request, stored, seconds), "completed"
+        result = _result(request, transcription)
+        with span("transcription.store", attributes={"alta.segments": len(result.segments)}):
+            content = await asyncio.to_thread(result.model_dump_json)
+            stored = await self._results.store(request, content.encode())
+        return _completed(request, stored, result, seconds), "completed"
 
     async def _hear(
         self, request: VoiceTranscriptionRequested, progress: ProgressReporter
     ) -> tuple[Transcription, float]:
-        engine = self._engine(request)
-        with tempfile.TemporaryDirectory(prefix="alta-transcription-") as folder:
-            source = await self._download(request, Path(folder) / "recording")
+        engine = engine_for(request, self._engines, self._rules.default_engine)
+        async with downloaded(request, self._storage, "transcription") as source:
             started = time.perf_counter()
             with span("transcription.engine") as present:
                 transcription = await engine.transcribe(source, SpeechOptions(request.language), progress)
@@ -106,21 +107,6 @@ class TranscriptionService:
         _account(transcription, seconds)
         return transcription, seconds
 
-    def _engine(self, request: VoiceTranscriptionRequested) -> SpeechEngine:
-        name = request.engine or self._rules.default_engine
-        engine = self._engines.get(name)
-        if engine is None:
-            raise EngineError("engine_unavailable", f"There is no engine called {name!r} here.")
-        return engine
-
-    async def _download(self, request: VoiceTranscriptionRequested, path: Path) -> RecordingSource:
-        with span("transcription.download", attributes={"alta.bytes": request.size_bytes}):
-            try:
-                await self._storage.download_to(request.object_key, path)
-            except NotFoundError as error:
-                raise EngineError("file_missing", "The stored file is not there any more.") from error
-        return RecordingSource(path, request.content_type)
-
 
 def _account(transcription: Transcription, seconds: float) -> None:
     length = transcription.duration_ms / 1000
@@ -129,8 +115,33 @@ def _account(transcription: Transcription, seconds: float) -> None:
         engine_seconds_per_unit.labels(transcription.engine.name).observe(seconds / length, exemplar())
 
 
+def _result(request: VoiceTranscriptionRequested, transcription: Transcription) -> TranscriptResult:
+    return TranscriptResult(
+        voice_sample_id=request.voice_sample_id,
+        engine=transcription.engine,
+        language=transcription.language,
+        duration_ms=transcription.duration_ms,
+        text=transcription.text,
+        segments=transcription.segments,
+        warnings=transcription.warnings,
+    )
+
+
+def _progressed(request: VoiceTranscriptionRequested, done: int, total: int) -> VoiceTranscriptionProgressed:
+    return VoiceTranscriptionProgressed(
+        event_id=derived_id(request.event_id, f"{VoiceTranscriptionProgressed.ROUTING_KEY}:{done}/{total}"),
+        voice_sample_id=request.voice_sample_id,
+        project_id=request.project_id,
+        request_event_id=request.event_id,
+        attempt=request.attempt,
+        done=done,
+        total=total,
+        unit="second",
+    )
+
+
 def _completed(
-    request: VoiceTranscriptionRequested, found: StoredTranscript, seconds: float
+    request: VoiceTranscriptionRequested, stored: StoredObject, result: TranscriptResult, seconds: float
 ) -> VoiceTranscriptionCompleted:
     # A redelivered request gives the same id, so the receiver takes only one of them.
     return VoiceTranscriptionCompleted(
@@ -139,16 +150,16 @@ def _completed(
         project_id=request.project_id,
         request_event_id=request.event_id,
         attempt=request.attempt,
-        result_key=found.stored.key,
-        result_sha256=found.stored.sha256,
-        result_bytes=found.stored.size_bytes,
-        engine_name=found.result.engine.name,
-        engine_version=found.result.engine.version,
-        engine_config_hash=found.result.engine.config_hash,
-        language=found.result.language,
-        duration_ms=found.result.duration_ms,
-        confidence=found.confidence,
-        warnings=found.result.warnings,
+        result_key=stored.key,
+        result_sha256=stored.sha256,
+        result_bytes=stored.size_bytes,
+        engine_name=result.engine.name,
+        engine_version=result.engine.version,
+        engine_config_hash=result.engine.config_hash,
+        language=result.language,
+        duration_ms=result.duration_ms,
+        confidence=result.confidence,
+        warnings=result.warnings,
         engine_seconds=round(seconds, 3),
     )
 

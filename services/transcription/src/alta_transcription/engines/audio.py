@@ -13,7 +13,7 @@ import av.error
 import numpy as np
 from numpy.typing import NDArray
 
-from alta_transcription.engines.engine import InputError
+from alta_common.engines.port import InputError
 from alta_transcription.engines.media import DEMUXERS, require_recording
 
 SAMPLE_RATE = 16_000

@@ -6,44 +6,13 @@ An adapter (the local one, Google's) turns its engine's answer into the canonica
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from alta_common.contracts.results import EngineInfo, Segment
+from alta_common.engines.port import SourceFile
 
 Progress = Callable[[float, float], None]
 """Hears, on the event loop, how many seconds of how many are done."""
-
-
-class EngineError(Exception):
-    """An engine cannot transcribe a recording.
-
-    `code` is stable and part of the API, `detail` a sentence that the owner of the file understands, `retryable`
-    whether the same file may be transcribed at another time.
-    """
-
-    def __init__(self, code: str, detail: str, retryable: bool = False) -> None:
-        super().__init__(code, detail, retryable)
-        self.code = code
-        self.detail = detail
-        self.retryable = retryable
-
-
-class InputError(EngineError):
-    """The file is at fault: it will never be transcribed better than now."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(code, detail)
-        # What travels between processes is rebuilt from these.
-        self.args = (code, detail)
-
-
-@dataclass(frozen=True)
-class RecordingSource:
-    """A recording in a local file. `content_type` is what its uploader's service found, a hint only."""
-
-    path: Path
-    content_type: str
 
 
 @dataclass(frozen=True)
@@ -72,7 +41,7 @@ class Transcription:
 class SpeechEngine(Protocol):
     """Transcribes recordings. One instance serves many recordings at a time."""
 
-    async def transcribe(self, source: RecordingSource, options: SpeechOptions, progress: Progress) -> Transcription:
+    async def transcribe(self, source: SourceFile, options: SpeechOptions, progress: Progress) -> Transcription:
         """Return what is said in `source`. Raises `EngineError`; cancelling it stops the work at once."""
         ...
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from alta_transcription.engines.engine import InputError
+from alta_common.engines.port import InputError
 
 DEMUXERS = "wav,w64,mp3,flac,ogg,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,aiff,amr,aac,asf,au,caf,ac3,avi"
 """What FFmpeg may take a file for. Playlists and session descriptions, which make it read other files or listen on the

@@ -7,11 +7,12 @@ from importlib.metadata import version
 import structlog
 
 from alta_common.contracts.results import EngineInfo, Segment
+from alta_common.engines.port import EngineError, SourceFile
 from alta_common.errors import UnavailableError
 from alta_common.workers.errors import WorkerCrashedError, WorkerMemoryError, WorkerTimeoutError
 from alta_common.workers.pool import WorkerPool
 from alta_transcription.engines.confidence import warnings_of
-from alta_transcription.engines.engine import EngineError, Progress, RecordingSource, SpeechOptions, Transcription
+from alta_transcription.engines.engine import Progress, SpeechOptions, Transcription
 from alta_transcription.engines.whisper_config import WhisperConfig
 from alta_transcription.engines.whisper_jobs import Heard, Summary, transcribe_task
 
@@ -39,7 +40,7 @@ class WhisperEngine:
             name=NAME, version=f"{version('faster-whisper')}+{config.model_name}", config_hash=config.hash
         )
 
-    async def transcribe(self, source: RecordingSource, options: SpeechOptions, progress: Progress) -> Transcription:
+    async def transcribe(self, source: SourceFile, options: SpeechOptions, progress: Progress) -> Transcription:
         """Return what is said in `source`. Raises `EngineError`; cancelling it kills the worker."""
         deadline = time.monotonic() + self._limits.job_seconds
         try:
@@ -62,7 +63,7 @@ class WhisperEngine:
         await self._pool.check()
 
     async def _run_twice(
-        self, source: RecordingSource, options: SpeechOptions, progress: Progress, deadline: float
+        self, source: SourceFile, options: SpeechOptions, progress: Progress, deadline: float
     ) -> Transcription:
         try:
             return await self._run(source, options, progress, deadline)
@@ -72,7 +73,7 @@ class WhisperEngine:
             return await self._run(source, options, progress, deadline)
 
     async def _run(
-        self, source: RecordingSource, options: SpeechOptions, progress: Progress, deadline: float
+        self, source: SourceFile, options: SpeechOptions, progress: Progress, deadline: float
     ) -> Transcription:
         segments: list[Segment] = []
 

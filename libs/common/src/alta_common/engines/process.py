@@ -1,0 +1,41 @@
+"""Running a process whose worker processes hold an engine."""
+
+import structlog
+
+from alta_common.http.health import InternalServer
+from alta_common.messaging.consumers import ConsumerApp
+from alta_common.messaging.publisher import EventPublisher
+from alta_common.process import until_stopped
+from alta_common.workers.errors import WorkerStartError
+from alta_common.workers.pool import WorkerPool
+
+log = structlog.get_logger()
+
+
+async def work_until_stopped(
+    internal: InternalServer, pool: WorkerPool, publisher: EventPublisher, app: ConsumerApp, *, setting: str
+) -> None:
+    """Start what is given, engine first, work until SIGTERM or SIGINT, and stop it, consumers first.
+
+    Raises `SystemExit` when the engine cannot be started; its message names `setting`, which chooses the engine.
+    """
+    await internal.start()
+    try:
+        await _start(pool, setting)
+        await publisher.start()
+        await app.start()
+        await until_stopped()
+        internal.mark_draining()
+        await app.stop()
+    finally:
+        await pool.close()
+        await publisher.stop()
+        await internal.stop()
+
+
+async def _start(pool: WorkerPool, setting: str) -> None:
+    try:
+        await pool.start()
+    except WorkerStartError as error:
+        log.exception("engine.start_failed")
+        raise SystemExit(f"the engine cannot be started ({setting}): {error.detail}") from error

@@ -1,0 +1,39 @@
+"""What a request brings to an engine: the one that is asked for, and the file."""
+
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from alta_common.contracts.projects import DocumentOcrRequested, VoiceTranscriptionRequested
+from alta_common.engines.port import EngineError, SourceFile
+from alta_common.errors import NotFoundError
+from alta_common.storage.object_storage import ObjectStorage
+from alta_common.telemetry.context import span
+
+EngineRequest = DocumentOcrRequested | VoiceTranscriptionRequested
+
+EngineT = TypeVar("EngineT")
+
+
+def engine_for(request: EngineRequest, engines: Mapping[str, EngineT], default: str) -> EngineT:
+    """Return the engine that `request` names, or the `default` one. Raises `EngineError` where it is not here."""
+    name = request.engine or default
+    engine = engines.get(name)
+    if engine is None:
+        raise EngineError("engine_unavailable", f"There is no engine called {name!r} here.")
+    return engine
+
+
+@asynccontextmanager
+async def downloaded(request: EngineRequest, storage: ObjectStorage, service: str) -> AsyncIterator[SourceFile]:
+    """Hold the request's file in a folder that is gone afterwards. Raises `EngineError` when it is not stored."""
+    with tempfile.TemporaryDirectory(prefix=f"alta-{service}-") as folder:
+        path = Path(folder) / "original"
+        with span(f"{service}.download", attributes={"alta.bytes": request.size_bytes}):
+            try:
+                await storage.download_to(request.object_key, path)
+            except NotFoundError as error:
+                raise EngineError("file_missing", "The stored file is not there any more.") from error
+        yield SourceFile(path, request.content_type)
