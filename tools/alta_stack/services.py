@@ -115,6 +115,8 @@ class Wiring:
             "LIMIT_USER": "3000/60/300",
             "LIMIT_LOGIN_ADDRESS": "300/300/300",
             "CONNECTIONS_PER_ADDRESS": "1000",
+            # The engines beside it keep this machine busy: a slow answer of Redis does not mean that Redis is away.
+            "REDIS_TIMEOUT_SECONDS": "0.25",
         }
         if self.smtp_port:
             values |= {"SMTP_PORT": str(self.smtp_port), "SMTP_STARTTLS": "false"}
