@@ -8,7 +8,6 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
-from asyncpg import CannotConnectNowError, PostgresConnectionError
 from fastapi import FastAPI
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -19,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from alta_common.audit import AuditTrail
 from alta_common.clock import utc_now
 from alta_common.db.engine import Sessions, check_database, create_engine, create_sessions
+from alta_common.errors import UnavailableError
 from alta_common.http.app import create_api
 from alta_common.http.health import Check, InternalServer
 from alta_common.http.idempotency import IdempotencyKeys
@@ -214,7 +214,7 @@ async def wait_for_database(engine: AsyncEngine) -> None:
     while True:
         try:
             await check_database(engine)
-        except (OSError, TimeoutError, CannotConnectNowError, PostgresConnectionError) as error:
+        except (UnavailableError, TimeoutError) as error:
             if loop.time() >= deadline:
                 raise
             log.warning("database.awaited", error=repr(error))

@@ -11,6 +11,7 @@ from typing import Any, Self
 import asyncpg
 import orjson
 
+from alta_common.db.lost import CONNECTION_ERRORS
 from alta_common.db.names import in_schema
 from alta_common.outbox.locks import fetched_key
 from alta_common.outbox.wakeup import CHANNEL
@@ -18,7 +19,7 @@ from alta_common.settings import PostgresSettings
 from alta_outbox_relay import sql
 from alta_outbox_relay.event import Backlog, Failure, PendingEvent
 
-SESSION_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+SESSION_ERRORS = CONNECTION_ERRORS
 
 _SERVER_SETTINGS = {
     # What is lost in a crash are deletions, and those only make duplicates.

@@ -5,6 +5,7 @@ from typing import TypeAlias
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from alta_common.db.lost import PatientPool, name_lost_connections
 from alta_common.settings import PostgresSettings
 
 Sessions: TypeAlias = async_sessionmaker[AsyncSession]
@@ -16,10 +17,12 @@ _STATEMENT_SECONDS = 60
 def create_engine(settings: PostgresSettings, *, application_name: str) -> AsyncEngine:
     """Return an engine with a pool of `postgres_pool_size` connections; it connects when first used.
 
-    A connection is tried before each use, so a restarted server costs a reconnect and not a failed request.
+    A connection is tried before each use, so a restarted server costs a reconnect and not a failed request. While
+    there is no server, and when one goes away in the middle, what is asked raises `DatabaseUnavailableError`.
     """
-    return create_async_engine(
+    engine = create_async_engine(
         settings.postgres_url,
+        poolclass=PatientPool,
         pool_size=settings.postgres_pool_size,
         max_overflow=0,
         pool_timeout=settings.postgres_pool_timeout_seconds,
@@ -38,6 +41,8 @@ def create_engine(settings: PostgresSettings, *, application_name: str) -> Async
             },
         },
     )
+    name_lost_connections(engine)
+    return engine
 
 
 def create_sessions(engine: AsyncEngine) -> Sessions:

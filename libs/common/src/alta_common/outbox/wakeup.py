@@ -8,6 +8,7 @@ import asyncpg
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from alta_common.db.lost import CONNECTION_ERRORS
 from alta_common.db.names import checked_identifier
 
 log = structlog.get_logger()
@@ -56,7 +57,7 @@ class OutboxWakeup:
             try:
                 await self._notify()
                 await asyncio.sleep(_DEBOUNCE.total_seconds())
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except CONNECTION_ERRORS as error:
                 log.warning("outbox.wakeup_failed", schema=self._schema, error=repr(error))
                 await self._disconnect()
                 await asyncio.sleep(_PAUSE.total_seconds())

@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from alta_common.clock import utc_now
 from alta_common.db.engine import Sessions
+from alta_common.errors import UnavailableError
 from alta_notifications.repositories.deliveries import DeliveryRepository
 
 log = structlog.get_logger()
@@ -32,6 +33,6 @@ class Retention:
         while True:
             try:
                 await self.forget()
-            except (SQLAlchemyError, OSError) as error:
+            except (SQLAlchemyError, UnavailableError) as error:
                 log.warning("retention.postponed", error=repr(error))
             await asyncio.sleep(_INTERVAL.total_seconds())

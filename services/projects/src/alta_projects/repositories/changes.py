@@ -12,6 +12,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from alta_common.db.lost import CONNECTION_ERRORS
+from alta_common.errors import UnavailableError
+
 log = structlog.get_logger()
 
 CHANNEL = "alta_projects_items"
@@ -19,7 +22,6 @@ CHANNEL = "alta_projects_items"
 _CONNECT_SECONDS = 5.0
 _PROBE_SECONDS = 30.0
 _PAUSE_SECONDS = 1.0
-_BROKEN = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class ChangeAnnouncer:
@@ -39,7 +41,7 @@ class ChangeAnnouncer:
             async with self._engine.connect() as connection:
                 plain = await connection.execution_options(isolation_level="AUTOCOMMIT")
                 await plain.execute(text("SELECT pg_notify(:channel, :item_id)"), parameters)
-        except (OSError, SQLAlchemyError) as error:
+        except (UnavailableError, SQLAlchemyError) as error:
             log.warning("changes.not_announced", item_id=str(item_id), error=repr(error))
 
 
@@ -87,7 +89,7 @@ class ChangeFeed:
         while True:
             try:
                 await self._listen()
-            except _BROKEN as error:
+            except CONNECTION_ERRORS as error:
                 log.warning("changes.connection_lost", error=repr(error))
             self.is_listening.clear()
             await asyncio.sleep(_PAUSE_SECONDS)
