@@ -47,7 +47,7 @@ def test_an_event_without_a_request_is_its_own_correlation() -> None:
     assert Envelope.read(event.to_bytes(), {}).correlation_id == str(event.event_id)
 
 
-@pytest.mark.parametrize("body", [b"", b"nonsense", b"[]", b"{}", b'{"id": 7}', b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"nonsense", b"[]", b"{}", b'{"id": 7}', b'{"id": "7", "data": [1]}', b"\xff"])
 def test_what_is_no_envelope_is_unreadable(body: bytes) -> None:
     with pytest.raises(UnreadableMessageError):
         Envelope.read(body, {})

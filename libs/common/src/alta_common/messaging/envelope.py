@@ -39,6 +39,8 @@ class Envelope:
             raise UnreadableMessageError("the body is not JSON") from error
         if not isinstance(attributes, dict) or not isinstance(attributes.get("id"), str):
             raise UnreadableMessageError("the body is not a CloudEvents envelope")
+        if not isinstance(attributes.get("data", {}), dict):
+            raise UnreadableMessageError("the data of the envelope is not a JSON object")
         return cls(attributes, headers)
 
     @property
