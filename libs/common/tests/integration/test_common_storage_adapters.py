@@ -192,6 +192,22 @@ async def test_a_folder_holds_no_traces_of_what_went(tmp_path: Path) -> None:
     assert sorted(str(path.relative_to(tmp_path)) for path in left) == [".incoming", "a", "a/d"]
 
 
+async def test_what_a_killed_writer_left_is_tidied_up_after_a_day(tmp_path: Path) -> None:
+    storage = FilesystemObjectStorage(tmp_path)
+    await storage.put_bytes("a/b", b"x", "text/plain")
+    old, young = tmp_path / ".incoming" / "old", tmp_path / ".incoming" / "young"
+    for path in (old, young):
+        path.write_bytes(b"half")
+    two_days_ago = old.stat().st_mtime - 2 * 86_400
+    os.utime(old, (two_days_ago, two_days_ago))
+
+    assert await storage.tidy() == 1
+
+    assert not old.exists()
+    assert young.exists()
+    assert await storage.read("a/b") == b"x"
+
+
 async def test_writers_beside_each_other_do_no_harm(tmp_path: Path) -> None:
     storage = FilesystemObjectStorage(tmp_path)
 

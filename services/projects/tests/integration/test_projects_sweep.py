@@ -1,5 +1,6 @@
 """What the sweep takes away, and what it leaves alone."""
 
+import os
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from alta_common.storage import ObjectNotFoundError
 from alta_common.storage.filesystem import FilesystemObjectStorage
 from alta_projects.application.sweep import Sweeper
 from alta_projects.repositories.objects import UnclaimedObjectRepository
+from alta_projects.settings import ProjectsSettings
 
 
 @pytest.fixture
@@ -52,6 +54,20 @@ async def test_an_object_that_a_crash_left_behind_is_removed_when_its_time_is_ov
         left = (await session.execute(text("SELECT object_key FROM projects.unclaimed_object"))).scalars().all()
     assert young in left
     assert old not in left
+
+
+async def test_a_half_written_file_of_a_killed_process_is_removed_after_a_day(
+    sweeper: Sweeper, storage: FilesystemObjectStorage, settings: ProjectsSettings
+) -> None:
+    await storage.check()
+    abandoned = settings.storage_dir / ".incoming" / "abandoned"
+    abandoned.write_bytes(b"half an upload")
+    two_days_ago = (utc_now() - timedelta(days=2)).timestamp()
+    os.utime(abandoned, (two_days_ago, two_days_ago))
+
+    await sweeper.sweep()
+
+    assert not abandoned.exists()
 
 
 async def test_more_than_a_batch_is_removed_in_one_sweep(

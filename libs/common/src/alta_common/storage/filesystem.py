@@ -4,8 +4,10 @@ import asyncio
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
@@ -13,6 +15,8 @@ from alta_common.errors import UnavailableError
 from alta_common.storage.object_storage import CHUNK_BYTES, ObjectNotFoundError, StoredObject, checked_key
 
 _INCOMING = ".incoming"
+# Longer than any upload may pause.
+_ABANDONED_AFTER = timedelta(days=1)
 _RENAME_ATTEMPTS = 10
 
 
@@ -84,6 +88,10 @@ class FilesystemObjectStorage:
         """Copy the object to `path`."""
         await asyncio.to_thread(_copy, self._path(key), key, path)
 
+    async def tidy(self) -> int:
+        """Remove temporary files that nobody has written to for a day: their writers were killed."""
+        return await asyncio.to_thread(self._remove_abandoned, time.time() - _ABANDONED_AFTER.total_seconds())
+
     async def check(self) -> None:
         """Raise `UnavailableError` when the folder cannot be written."""
         try:
@@ -100,6 +108,16 @@ class FilesystemObjectStorage:
         folder = self._root / _INCOMING
         folder.mkdir(parents=True, exist_ok=True)
         return tempfile.NamedTemporaryFile(dir=folder, delete=False)
+
+    def _remove_abandoned(self, before: float) -> int:
+        removed = 0
+        for path in self._root.joinpath(_INCOMING).glob("*"):
+            # Another replica may be tidying up as well.
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
+                    removed += 1
+        return removed
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)

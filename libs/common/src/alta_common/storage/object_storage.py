@@ -60,6 +60,10 @@ class ObjectStorage(Protocol):
         """Write the object to the file `path`. Raises `ObjectNotFoundError`."""
         ...
 
+    async def tidy(self) -> int:
+        """Remove what writers that were killed left unfinished, more than a day ago; return how many pieces."""
+        ...
+
     async def check(self) -> None:
         """Raise `UnavailableError` when the storage cannot be used (for readiness)."""
         ...

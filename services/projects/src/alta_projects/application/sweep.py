@@ -42,6 +42,8 @@ class Sweeper:
         for step in (self._purge_projects, self._remove_objects, self._forget):
             while await self._alone(step):
                 pass
+        if abandoned := await self._storage.tidy():
+            log.info("uploads.abandoned_removed", count=abandoned)
 
     async def _alone(self, step: Callable[[AsyncSession], Awaitable[bool]]) -> bool:
         """Do one step; return whether there may be more of it."""
