@@ -202,3 +202,12 @@ async def test_an_unknown_path_and_method_are_problems_too(ada: Any) -> None:
 
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
     assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
+
+
+async def test_a_large_number_in_the_settings_stands_in_nobodys_way(ada: Any) -> None:
+    settings = {"settings": {"ratio": 1e20}}
+    made = (await ada.http.post("/v1/projects", json={"name": "Registers", **settings})).json()
+
+    changed = await ada.http.patch(f"/v1/projects/{made['id']}", json={"settings": {"blind": True}})
+
+    assert (changed.status_code, changed.json()["settings"]) == (200, {"ratio": 1e20, "blind": True})

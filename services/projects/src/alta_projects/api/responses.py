@@ -8,7 +8,8 @@ from alta_common.http.problems import MEDIA_TYPE
 
 Responses = dict[int | str, dict[str, Any]]
 
-_BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+# Whatever the file is: PDF, PNG, FLAC ….
+_BINARY = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _NOT_MODIFIED = {"description": "The client has it already."}
 # Of a resource that is read with `If-None-Match`.

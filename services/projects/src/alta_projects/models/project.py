@@ -1,10 +1,10 @@
 """A project, and what its settings may hold."""
 
+import json
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
 from sqlalchemy import Text
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -70,7 +70,8 @@ class Project(Base):
 
 
 def _checked(settings: dict[str, Any]) -> dict[str, Any]:
-    if len(orjson.dumps(settings)) > MAX_SETTINGS_BYTES:
+    # Not orjson: 1e20 comes back from PostgreSQL as an integer of more bits than it writes.
+    if len(json.dumps(settings, ensure_ascii=False, separators=(",", ":")).encode()) > MAX_SETTINGS_BYTES:
         detail = f"the settings of a project have {MAX_SETTINGS_BYTES} bytes of JSON at the most"
         raise InvalidError(detail, [FieldError("/settings", detail)])
     return settings
