@@ -60,7 +60,7 @@ async def main(settings: OcrSettings) -> None:
     checks = {"engine": engine.check, "storage": storage.check, "broker": app.check, "publisher": publisher.check}
     internal = InternalServer(settings.internal_host, settings.internal_port, checks)
     try:
-        await work_until_stopped(internal, pool, publisher, app, setting="OCR_BACKEND")
+        await work_until_stopped(internal, pool, publisher, app, service=SERVICE, setting="OCR_BACKEND")
     finally:
         await asyncio.to_thread(telemetry.shutdown)
 

@@ -138,7 +138,7 @@ async def test_a_document_is_read_stored_and_answered(
     assert (completed.engine_name, completed.engine_version, completed.engine_config_hash) == ("fake", "1", "c")
     assert (completed.pages, completed.language) == (2, "nl")
     assert completed.confidence == pytest.approx(0.8)
-    assert completed.engine_seconds > 0
+    assert completed.engine_seconds >= 0
 
 
 async def test_the_owner_sees_the_work_begin_and_nothing_after_its_end(

@@ -58,7 +58,7 @@ async def main(settings: TranscriptionSettings) -> None:
     checks = {"engine": engine.check, "storage": storage.check, "broker": app.check, "publisher": publisher.check}
     internal = InternalServer(settings.internal_host, settings.internal_port, checks)
     try:
-        await work_until_stopped(internal, pool, publisher, app, setting="WHISPER_MODEL")
+        await work_until_stopped(internal, pool, publisher, app, service=SERVICE, setting="WHISPER_MODEL")
     finally:
         await asyncio.to_thread(telemetry.shutdown)
 

@@ -1,7 +1,11 @@
 """Running a process whose worker processes hold an engine."""
 
+import asyncio
+
 import structlog
 
+from alta_common.engines.folders import remove_abandoned
+from alta_common.engines.requests import folder_prefix
 from alta_common.http.health import InternalServer
 from alta_common.messaging.consumers import ConsumerApp
 from alta_common.messaging.publisher import EventPublisher
@@ -13,14 +17,23 @@ log = structlog.get_logger()
 
 
 async def work_until_stopped(
-    internal: InternalServer, pool: WorkerPool, publisher: EventPublisher, app: ConsumerApp, *, setting: str
+    internal: InternalServer,
+    pool: WorkerPool,
+    publisher: EventPublisher,
+    app: ConsumerApp,
+    *,
+    service: str,
+    setting: str,
 ) -> None:
     """Start what is given, engine first, work until SIGTERM or SIGINT, and stop it, consumers first.
 
-    Raises `SystemExit` when the engine cannot be started; its message names `setting`, which chooses the engine.
+    Files that an earlier process of `service` held when it was killed are removed first. Raises `SystemExit` when the
+    engine cannot be started; its message names `setting`, which chooses the engine.
     """
     await internal.start()
     try:
+        if abandoned := await asyncio.to_thread(remove_abandoned, folder_prefix(service)):
+            log.info("folders.abandoned_removed", count=abandoned)
         await _start(pool, setting)
         await publisher.start()
         await app.start()

@@ -1,12 +1,11 @@
 """What a request brings to an engine: the one that is asked for, and the file."""
 
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TypeVar
 
 from alta_common.contracts.projects import DocumentOcrRequested, VoiceTranscriptionRequested
+from alta_common.engines.folders import working_folder
 from alta_common.engines.port import EngineError, SourceFile
 from alta_common.errors import NotFoundError
 from alta_common.storage.object_storage import ObjectStorage
@@ -26,11 +25,16 @@ def engine_for(request: EngineRequest, engines: Mapping[str, EngineT], default: 
     return engine
 
 
+def folder_prefix(service: str) -> str:
+    """Return how the names of the folders begin in which `service` holds files."""
+    return f"alta-{service}-"
+
+
 @asynccontextmanager
 async def downloaded(request: EngineRequest, storage: ObjectStorage, service: str) -> AsyncIterator[SourceFile]:
     """Hold the request's file in a folder that is gone afterwards. Raises `EngineError` when it is not stored."""
-    with tempfile.TemporaryDirectory(prefix=f"alta-{service}-") as folder:
-        path = Path(folder) / "original"
+    with working_folder(folder_prefix(service)) as folder:
+        path = folder / "original"
         with span(f"{service}.download", attributes={"alta.bytes": request.size_bytes}):
             try:
                 await storage.download_to(request.object_key, path)
