@@ -1,5 +1,7 @@
 import json
 import logging
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -76,3 +78,14 @@ def test_values_that_json_does_not_know_are_written_as_they_show(capsys: pytest.
 
     (line,) = lines(capsys)
     assert line["error"] == "ValueError('x')"
+
+
+def test_what_ends_a_process_is_a_line_as_well() -> None:
+    program = "from alta_common.telemetry.logs import setup_logs; setup_logs('books'); int('torn page')"
+
+    ended = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+
+    line = json.loads(ended.stdout)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert (line["event"], line["service"], line["level"]) == ("process.crashed", "books", "critical")
+    assert "ValueError: invalid literal" in line["exception"]

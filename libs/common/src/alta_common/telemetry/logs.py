@@ -6,6 +6,7 @@ in the same form. `request_id` is the correlation id: in a consumer it is that o
 
 import logging
 import sys
+from types import TracebackType
 from typing import TextIO
 
 import orjson
@@ -56,9 +57,15 @@ def setup_logs(service: str, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers = [handler, *(kept for kept in root.handlers if _is_foreign(kept))]
     root.setLevel(number)
+    sys.excepthook = _say_why_it_ends
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
     logging.captureWarnings(capture=True)
+
+
+def _say_why_it_ends(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Log what ends the process; a traceback on standard error would be the only lines that are not JSON."""
+    structlog.get_logger().critical("process.crashed", exc_info=(kind, error, trace))
 
 
 def _is_foreign(handler: logging.Handler) -> bool:
