@@ -24,7 +24,8 @@ from alta_ocr.engines.plan import Document, Plan
 
 log = structlog.get_logger()
 
-_LONGEST_RANGE = 16
+# About ten seconds of reading: what a page of another document waits for its turn.
+_LONGEST_RANGE = 4
 _RANGES_A_WORKER = 4
 
 
