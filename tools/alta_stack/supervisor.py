@@ -195,12 +195,14 @@ class _Supervisor:
             if server.process is not None:
                 await until_ended(server.process)
             print(f"{server.name} ended; starting it again.\n{last_lines(server.log)}", flush=True)
-            server.launch()
             try:
+                server.launch()
                 await self._until_answers(server)
-            except StackError as error:
+            except (StackError, OSError) as error:
                 print(error, flush=True)
                 await asyncio.sleep(1)
+            else:
+                print(f"{server.name} runs again as {self._infra.pids[server.name]}", flush=True)
             self._write()
 
     async def _stop(self) -> None:
