@@ -280,3 +280,13 @@ async def test_a_deleted_document_is_gone_and_noted(ada: Any, document: dict[str
     async with sessions() as session:
         noted = await AuditTrail("projects").list(session, stream=UUID(document["project_id"]))
     assert noted[0].entry.action == "document.deleted"
+
+
+async def test_lists_have_versions_too(ada: Any, document: dict[str, Any]) -> None:
+    project = f"/v1/projects/{document['project_id']}"
+    for path in ("/v1/projects", f"{project}/members", f"{project}/documents", f"{project}/voice-samples"):
+        first = await ada.http.get(path)
+        again = await ada.http.get(path, headers={"If-None-Match": first.headers["ETag"]})
+
+        assert (first.status_code, first.headers["Cache-Control"]) == (200, "private, no-cache")
+        assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", first.headers["ETag"])

@@ -1,5 +1,6 @@
 """Answers with versions: `ETag`, 304, and those that are stored with an `Idempotency-Key`."""
 
+import hashlib
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -38,6 +39,15 @@ def versioned(body: BaseModel, etag: str, if_none_match: str | None = None) -> R
     if not_modified(if_none_match, etag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(body.model_dump_json(), headers=headers, media_type=_JSON)
+
+
+def listed(page: BaseModel, if_none_match: str | None) -> Response:
+    """Return a page of a list with the digest of what is on it as its version, or 304."""
+    body = page.model_dump_json()
+    headers = {"ETag": etag_of(hashlib.sha256(body.encode()).hexdigest()), "Cache-Control": CACHE_CONTROL}
+    if not_modified(if_none_match, headers["ETag"]):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(body, headers=headers, media_type=_JSON)
 
 
 def refuse_stale(if_match: str | None, current: str) -> None:

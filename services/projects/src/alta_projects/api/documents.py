@@ -33,8 +33,8 @@ async def upload_document(project_id: UUID, upload: Upload) -> Response:
     return await upload.take(Document, project_id, _uploaded)
 
 
-@router.get("/projects/{project_id}/documents")
-async def list_documents(project_id: UUID, listing: ItemList) -> Page[DocumentOut]:
+@router.get("/projects/{project_id}/documents", response_model=Page[DocumentOut], responses=NOT_MODIFIED)
+async def list_documents(project_id: UUID, listing: ItemList) -> Response:
     """List the documents of a project, newest first."""
     return await listing.page(Document, project_id, DocumentOut.of)
 

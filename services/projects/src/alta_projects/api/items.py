@@ -17,7 +17,7 @@ from alta_common.http.etags import IfNoneMatch, etag_of, not_modified
 from alta_common.http.idempotency import StoredAnswer
 from alta_common.http.pagination import Cursor, Limit, Page
 from alta_common.http.principal import CurrentPrincipal
-from alta_projects.api.answers import CACHE_CONTROL, item_etag, stored_answer, versioned
+from alta_projects.api.answers import CACHE_CONTROL, item_etag, listed, stored_answer, versioned
 from alta_projects.api.deps import App, cursor_of, position_of
 from alta_projects.api.downloads import content_response, started
 from alta_projects.api.fields import Moment, SearchText
@@ -27,7 +27,6 @@ from alta_projects.models.media_item import ItemStatus, MediaItem
 from alta_projects.repositories.items import ItemFilter
 
 Item = TypeVar("Item", bound=MediaItem)
-Out = TypeVar("Out", bound=BaseModel)
 
 MAX_WAIT_SECONDS = 60
 
@@ -57,13 +56,15 @@ class ItemListRequest:
     wanted: ItemFilter
     limit: int
     cursor: str | None
+    if_none_match: str | None
 
-    async def page(self, kind: type[Item], project_id: UUID, out: Callable[[Item], Out]) -> Page[Out]:
-        """Return a page of a project's items."""
+    async def page(self, kind: type[Item], project_id: UUID, out: Callable[[Item], BaseModel]) -> Response:
+        """Answer with a page of a project's items."""
         found = await self.items.list_items(
             self.caller, kind, project_id, self.wanted, after=position_of(self.cursor), limit=self.limit
         )
-        return Page(items=[out(item) for item in found.items], next_cursor=cursor_of(found.next_after))
+        items = [out(item) for item in found.items]
+        return listed(Page(items=items, next_cursor=cursor_of(found.next_after)), self.if_none_match)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +120,9 @@ async def _item_list_request(
     q: Annotated[SearchText | None, Query(description="Only those whose filename contains this.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
+    if_none_match: IfNoneMatch = None,
 ) -> ItemListRequest:
-    return ItemListRequest(caller, app.items, ItemFilter(status, created_after, q), limit, cursor)
+    return ItemListRequest(caller, app.items, ItemFilter(status, created_after, q), limit, cursor, if_none_match)
 
 
 async def _item_request(

@@ -5,27 +5,34 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from alta_common.http.etags import IfMatch
+from alta_common.http.etags import IfMatch, IfNoneMatch
 from alta_common.http.idempotency import StoredAnswer
 from alta_common.http.pagination import Cursor, Limit, Page
 from alta_common.http.principal import CurrentPrincipal
 from alta_common.http.replay import replay
-from alta_projects.api.answers import answer, member_etag, refuse_stale, stored_answer, versioned
+from alta_projects.api.answers import answer, listed, member_etag, refuse_stale, stored_answer, versioned
 from alta_projects.api.deps import App, OncePerKey, cursor_of, position_of
-from alta_projects.api.responses import problems
+from alta_projects.api.responses import NOT_MODIFIED, problems
 from alta_projects.api.schemas import InvitedOut, MemberIn, MemberOut, MemberRole
 from alta_projects.models.member import Member
 
 router = APIRouter(prefix="/v1/projects/{project_id}/members", tags=["Members"])
 
 
-@router.get("")
+@router.get("", response_model=Page[MemberOut], responses=NOT_MODIFIED)
 async def list_members(
-    project_id: UUID, caller: CurrentPrincipal, app: App, limit: Limit = 50, cursor: Cursor = None
-) -> Page[MemberOut]:
+    project_id: UUID,
+    caller: CurrentPrincipal,
+    app: App,
+    *,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
     """List members and open invitations, in the order in which they came."""
     found = await app.members.list_members(caller, project_id, after=position_of(cursor), limit=limit)
-    return Page(items=[MemberOut.of(one) for one in found.items], next_cursor=cursor_of(found.next_after))
+    items = [MemberOut.of(one) for one in found.items]
+    return listed(Page(items=items, next_cursor=cursor_of(found.next_after)), if_none_match)
 
 
 @router.post(

@@ -11,7 +11,7 @@ from alta_common.http.idempotency import StoredAnswer
 from alta_common.http.pagination import Cursor, Limit, Page
 from alta_common.http.principal import CurrentPrincipal
 from alta_common.http.replay import replay
-from alta_projects.api.answers import answer, project_etag, refuse_stale, stored_answer, versioned
+from alta_projects.api.answers import answer, listed, project_etag, refuse_stale, stored_answer, versioned
 from alta_projects.api.deps import App, OncePerKey, cursor_of, position_of
 from alta_projects.api.responses import NOT_MODIFIED, problems
 from alta_projects.api.schemas import ProjectChanges, ProjectIn, ProjectOut
@@ -29,13 +29,14 @@ async def create_project(body: ProjectIn, caller: CurrentPrincipal, app: App, on
     return replay(made) if isinstance(made, StoredAnswer) else answer(_created(made))
 
 
-@router.get("")
+@router.get("", response_model=Page[ProjectOut], responses=NOT_MODIFIED)
 async def list_projects(
-    caller: CurrentPrincipal, app: App, limit: Limit = 50, cursor: Cursor = None
-) -> Page[ProjectOut]:
+    caller: CurrentPrincipal, app: App, limit: Limit = 50, cursor: Cursor = None, if_none_match: IfNoneMatch = None
+) -> Response:
     """List the projects that you are a member of, newest first."""
     found = await app.projects.list_projects(caller, after=position_of(cursor), limit=limit)
-    return Page(items=[ProjectOut.of(one) for one in found.items], next_cursor=cursor_of(found.next_after))
+    items = [ProjectOut.of(one) for one in found.items]
+    return listed(Page(items=items, next_cursor=cursor_of(found.next_after)), if_none_match)
 
 
 @router.get("/{project_id}", response_model=ProjectOut, responses=NOT_MODIFIED)

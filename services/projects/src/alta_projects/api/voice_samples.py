@@ -33,8 +33,8 @@ async def upload_voice_sample(project_id: UUID, upload: Upload) -> Response:
     return await upload.take(VoiceSample, project_id, _uploaded)
 
 
-@router.get("/projects/{project_id}/voice-samples")
-async def list_voice_samples(project_id: UUID, listing: ItemList) -> Page[VoiceSampleOut]:
+@router.get("/projects/{project_id}/voice-samples", response_model=Page[VoiceSampleOut], responses=NOT_MODIFIED)
+async def list_voice_samples(project_id: UUID, listing: ItemList) -> Response:
     """List the voice samples of a project, newest first."""
     return await listing.page(VoiceSample, project_id, VoiceSampleOut.of)
 
