@@ -252,22 +252,6 @@ async def test_a_wrong_invitation_is_refused(
     assert refused.json()["errors"][0]["pointer"] == pointer
 
 
-@pytest.mark.parametrize(
-    ("written", "shown"),
-    [
-        (" New.One@Example.ORG ", "new.one@example.org"),
-        ("new@bücher.example", "new@xn--bcher-kva.example"),
-        ("new@alta.test", "new@alta.test"),
-    ],
-)
-async def test_an_address_is_kept_as_identity_tells_it(
-    ada: Any, project: dict[str, Any], written: str, shown: str
-) -> None:
-    made = await ada.http.post(f"/v1/projects/{project['id']}/members", json={"email": written, "role": "viewer"})
-
-    assert (made.status_code, made.json()["email"]) == (201, shown)
-
-
 async def test_strangers_and_unknown_members_are_not_found(ada: Any, bob: Any, project: dict[str, Any]) -> None:
     path = f"/v1/projects/{project['id']}/members"
 
