@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
-from email_validator import validate_email
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
+
+from alta_common.addresses import canonical_address
 
 MAX_OBJECT_BYTES = 16 * 1024
 
@@ -38,10 +39,7 @@ def _json_object(value: dict[str, Any]) -> dict[str, Any]:
 
 def _address(value: str) -> str:
     """Return an address as identity tells us those of accounts, in lower case: the two must be found to be the same."""
-    found = validate_email(
-        value.strip(), check_deliverability=False, allow_smtputf8=False, test_environment=True, strict=True
-    )
-    return f"{found.ascii_local_part or found.local_part}@{found.ascii_domain}".lower()
+    return canonical_address(value.strip()).lower()
 
 
 def _as_text(value: object) -> object:
