@@ -8,11 +8,12 @@ from fastapi import APIRouter, Response
 from alta_common.contracts.results import OcrResult
 from alta_common.http.idempotency import StoredAnswer
 from alta_common.http.pagination import Page
-from alta_projects.api.items import ItemList, OneItem, ResultFormat, Wait, uploaded_answer
+from alta_projects.api.items import ItemList, OneItem, Wait, uploaded_answer
 from alta_projects.api.responses import NOT_MODIFIED, content_responses, result_responses
 from alta_projects.api.schemas import DocumentOut
 from alta_projects.api.uploads import Upload, upload_body, upload_responses
 from alta_projects.application.uploads import Uploaded
+from alta_projects.formats.table import DOCUMENT_FORMATS, DocumentFormat
 from alta_projects.models.document import Document
 
 router = APIRouter(prefix="/v1", tags=["Documents"])
@@ -58,17 +59,21 @@ async def get_document_content(document_id: UUID, one: OneItem) -> Response:
     return await one.content(Document, document_id)
 
 
-@router.get("/documents/{document_id}/result", responses=result_responses(OcrResult), response_class=Response)
+@router.get(
+    "/documents/{document_id}/result",
+    responses=result_responses(OcrResult, DOCUMENT_FORMATS.values()),
+    response_class=Response,
+)
 async def get_document_result(
     document_id: UUID,
     one: OneItem,
-    format: ResultFormat = ResultFormat.JSON,  # noqa: A002  the parameter's name in the API
+    format: DocumentFormat = DocumentFormat.JSON,  # noqa: A002  the parameter's name in the API
 ) -> Response:
-    """Read what the document says: the canonical result, or its text alone.
+    """Read what the document says: the canonical result, its text alone, or another format made from it.
 
     409 `result_not_ready` while it is being read, 409 `processing_failed` when it could not be.
     """
-    return await one.result(Document, document_id, format)
+    return await one.result(Document, document_id, DOCUMENT_FORMATS[format])
 
 
 def _uploaded(uploaded: Uploaded[Document]) -> StoredAnswer:

@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from alta_common.contracts.principal import Principal
@@ -23,6 +22,7 @@ from alta_projects.api.downloads import content_response, started
 from alta_projects.api.fields import Moment, SearchText
 from alta_projects.application.items import ItemService
 from alta_projects.application.uploads import Uploaded
+from alta_projects.formats.table import OutputFormat
 from alta_projects.models.media_item import ItemStatus, MediaItem
 from alta_projects.repositories.items import ItemFilter
 
@@ -38,13 +38,6 @@ Wait = Annotated[
         description="Seconds to wait for status or progress to change; with `If-None-Match`, for another version.",
     ),
 ]
-
-
-class ResultFormat(StrEnum):
-    """How a result is wanted."""
-
-    JSON = "json"
-    TEXT = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +83,16 @@ class ItemRequest:
         item = await self.items.get(self.caller, kind, item_id)
         return await content_response(self.request, self.items, item)
 
-    async def result(self, kind: type[Item], item_id: UUID, wanted: ResultFormat) -> Response:
+    async def result(self, kind: type[Item], item_id: UUID, wanted: OutputFormat) -> Response:
         """Answer with the result in a format."""
         result = await self.items.result(self.caller, kind, item_id)
-        etag = etag_of(f"{result.item.revision}-{result.item.result_sha256}-{wanted.value}")
+        etag = etag_of(f"{result.item.revision}-{result.item.result_sha256}-{wanted.name}")
         headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
         if not_modified(self.if_none_match, etag):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-        if wanted is ResultFormat.TEXT:
-            return PlainTextResponse(await result.text(), headers=headers)
-        return StreamingResponse(await started(result.stream()), headers=headers, media_type="application/json")
+        if wanted.render is None:
+            return StreamingResponse(await started(result.stream()), headers=headers, media_type=wanted.media_type)
+        return Response(await result.rendered(wanted.render), headers=headers, media_type=wanted.media_type)
 
     async def delete(self, kind: type[Item], item_id: UUID) -> None:
         """Take the item away."""

@@ -1,10 +1,12 @@
 """OpenAPI descriptions of answers that are no plain JSON resource."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
 
 from alta_common.http.problems import MEDIA_TYPE
+from alta_projects.formats.table import OutputFormat
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -31,13 +33,15 @@ def content_responses() -> Responses:
     }
 
 
-def result_responses(model: type[BaseModel]) -> Responses:
-    """Describe a result: `model` is its canonical form."""
+def result_responses(model: type[BaseModel], formats: Iterable[OutputFormat]) -> Responses:
+    """Describe a result in its `formats`: `model` is its canonical form."""
+    rendered = [one for one in formats if one.render is not None]
+    kinds = "; ".join(f"`{one.name}` ({one.media_type}, {one.extension})" for one in rendered)
     return {
         200: {
             "model": model,
-            "description": "The result in the format that was asked for.",
-            "content": {"text/plain": {"schema": {"type": "string"}}},
+            "description": f"The result in the format that was asked for: `json` (canonical); {kinds}.",
+            "content": {one.media_type: {"schema": {"type": "string"}} for one in rendered},
         },
         304: _NOT_MODIFIED,
         **problems(r409="There is no result: `result_not_ready` or `processing_failed`."),

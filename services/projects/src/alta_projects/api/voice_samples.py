@@ -8,11 +8,12 @@ from fastapi import APIRouter, Response
 from alta_common.contracts.results import TranscriptResult
 from alta_common.http.idempotency import StoredAnswer
 from alta_common.http.pagination import Page
-from alta_projects.api.items import ItemList, OneItem, ResultFormat, Wait, uploaded_answer
+from alta_projects.api.items import ItemList, OneItem, Wait, uploaded_answer
 from alta_projects.api.responses import NOT_MODIFIED, content_responses, result_responses
 from alta_projects.api.schemas import VoiceSampleOut
 from alta_projects.api.uploads import Upload, upload_body, upload_responses
 from alta_projects.application.uploads import Uploaded
+from alta_projects.formats.table import TRANSCRIPT_FORMATS, TranscriptFormat
 from alta_projects.models.voice_sample import VoiceSample
 
 router = APIRouter(prefix="/v1", tags=["Voice samples"])
@@ -58,17 +59,21 @@ async def get_voice_sample_content(sample_id: UUID, one: OneItem) -> Response:
     return await one.content(VoiceSample, sample_id)
 
 
-@router.get("/voice-samples/{sample_id}/result", responses=result_responses(TranscriptResult), response_class=Response)
+@router.get(
+    "/voice-samples/{sample_id}/result",
+    responses=result_responses(TranscriptResult, TRANSCRIPT_FORMATS.values()),
+    response_class=Response,
+)
 async def get_voice_sample_result(
     sample_id: UUID,
     one: OneItem,
-    format: ResultFormat = ResultFormat.JSON,  # noqa: A002  the parameter's name in the API
+    format: TranscriptFormat = TranscriptFormat.JSON,  # noqa: A002  the parameter's name in the API
 ) -> Response:
-    """Read what was said: the canonical transcript, or its text alone.
+    """Read what was said: the canonical transcript, its text alone, or captions made from it.
 
     409 `result_not_ready` while it is being transcribed, 409 `processing_failed` when it could not be.
     """
-    return await one.result(VoiceSample, sample_id, format)
+    return await one.result(VoiceSample, sample_id, TRANSCRIPT_FORMATS[format])
 
 
 def _uploaded(uploaded: Uploaded[VoiceSample]) -> StoredAnswer:

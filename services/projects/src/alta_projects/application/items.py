@@ -8,8 +8,6 @@ from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
 
-import orjson
-
 from alta_common.clock import utc_now
 from alta_common.contracts.principal import Principal
 from alta_common.db.engine import Sessions
@@ -27,6 +25,7 @@ Item = TypeVar("Item", bound=MediaItem)
 
 # Steps of progress that follow each other closely are one piece of news; a change of status is told at once.
 _SETTLE = timedelta(milliseconds=500)
+_RENDERED_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +35,18 @@ class StoredResult:
     item: MediaItem
     storage: ObjectStorage
     key: str
+    turns: asyncio.Semaphore
 
     def stream(self) -> AsyncIterator[bytes]:
         """Yield the canonical JSON."""
         return self.storage.open(self.key)
 
-    async def text(self) -> str:
-        """Return the text alone, in reading order."""
-        canonical = await self.storage.read(self.key)
-        result = await asyncio.to_thread(orjson.loads, canonical)
-        return str(result["text"])
+    async def rendered(self, render: Callable[[bytes], str]) -> str:
+        """Return what `render` makes of the canonical JSON."""
+        # A book in objects takes hundreds of megabytes: read by many at once, it takes them once after the other.
+        async with self.turns:
+            canonical = await self.storage.read(self.key)
+            return await asyncio.to_thread(render, canonical)
 
 
 class ItemService:
@@ -67,6 +68,7 @@ class ItemService:
         self._changes = changes
         self._feed = feed
         self._look_again = look_again
+        self._turns = asyncio.Semaphore(_RENDERED_AT_ONCE)
 
     async def list_items(
         self,
@@ -124,7 +126,7 @@ class ItemService:
     async def result(self, caller: Principal, kind: type[Item], item_id: UUID) -> StoredResult:
         """Return a finished item's result. Raises `ResultNotReadyError` or `ProcessingFailedError`."""
         item = await self.get(caller, kind, item_id)
-        return StoredResult(item, self._storage, item.require_result())
+        return StoredResult(item, self._storage, item.require_result(), self._turns)
 
     def content(self, item: MediaItem, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Yield an item's original bytes from `start` up to, not including, `end`."""

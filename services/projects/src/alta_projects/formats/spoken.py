@@ -1,0 +1,80 @@
+"""The words of a transcript as captions need them: in time, clean, none wider than a line."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from alta_common.contracts.results import Segment, SpokenWord, TranscriptResult
+from alta_projects.formats.strings import columns, one_line, spaces_before
+
+
+@dataclass(frozen=True, slots=True)
+class TimedWord:
+    """A word: never before the one before it, `is_apart` when a space stands before it."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    is_apart: bool
+    speaker: str | None
+    ends_segment: bool
+
+
+def timed_words(result: TranscriptResult, widest: int) -> list[TimedWord]:
+    """Return the words of a transcript in the order of time, cut to at most `widest` columns each."""
+    words: list[TimedWord] = []
+    earliest = 0
+    for segment in sorted(result.segments, key=lambda segment: segment.start_ms):
+        for word in _of_segment(segment, widest):
+            start_ms = max(word.start_ms, earliest)
+            end_ms = max(word.end_ms, start_ms)
+            words.append(TimedWord(word.text, start_ms, end_ms, word.is_apart, word.speaker, word.ends_segment))
+            earliest = start_ms
+    return words
+
+
+def _of_segment(segment: Segment, widest: int) -> Iterator[TimedWord]:
+    spoken = [word for word in segment.words if one_line(word.text)] or _spread(segment)
+    texts = [one_line(word.text) for word in spoken]
+    apart = spaces_before(one_line(segment.text), texts)
+    speaker = one_line(segment.speaker) if segment.speaker else None
+    for i, (word, text) in enumerate(zip(spoken, texts, strict=True)):
+        pieces = _cut(text, widest)
+        span = max(word.end_ms - word.start_ms, 0) / len(pieces)
+        for j, piece in enumerate(pieces):
+            yield TimedWord(
+                text=piece,
+                start_ms=word.start_ms + round(j * span),
+                end_ms=word.start_ms + round((j + 1) * span),
+                is_apart=j == 0 and (i == 0 or apart[i]),
+                speaker=speaker,
+                ends_segment=i == len(spoken) - 1 and j == len(pieces) - 1,
+            )
+
+
+def _spread(segment: Segment) -> list[SpokenWord]:
+    """Return the words of a segment whose engine gave no times of words: each takes time as it has letters."""
+    texts = one_line(segment.text).split()
+    letters = sum(map(len, texts))
+    length = max(segment.end_ms - segment.start_ms, 0)
+    words = []
+    said = 0
+    for text in texts:
+        start_ms = segment.start_ms + length * said // letters
+        said += len(text)
+        end_ms = segment.start_ms + length * said // letters
+        words.append(SpokenWord(start_ms=start_ms, end_ms=end_ms, text=text, confidence=None))
+    return words
+
+
+def _cut(text: str, widest: int) -> list[str]:
+    """Cut a text without spaces (a web address, a Chinese sentence) into pieces that fit."""
+    pieces = [""]
+    taken = 0
+    for character in text:
+        width = columns(character)
+        if taken + width > widest:
+            pieces.append("")
+            taken = 0
+        pieces[-1] += character
+        taken += width
+    return pieces
