@@ -1,0 +1,176 @@
+"""Captions by the rules of subtitlers, read by srt and webvtt-py."""
+
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import srt as srt_reader
+import webvtt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alta_common.contracts.results import SpokenWord
+from alta_projects.formats.cues import Cue, cues_of
+from alta_projects.formats.srt import srt
+from alta_projects.formats.strings import columns
+from alta_projects.formats.vtt import vtt
+
+STORY = (
+    "Mr. Smith went to town on Monday, because the market was open. He bought three apples and a pear. "
+    "Then, after a long walk through the old forest, he came back home and slept until the next morning "
+    "without once waking up."
+)
+
+
+def text_of(cues: list[Cue]) -> str:
+    return " ".join(" ".join(cue.lines) for cue in cues)
+
+
+def assert_kept(cues: list[Cue]) -> None:
+    """What holds whatever was said."""
+    for cue in cues:
+        assert 1 <= len(cue.lines) <= 2
+        assert all(0 < columns(line) <= 42 for line in cue.lines)
+        assert 0 < cue.end_ms - cue.start_ms <= 7000
+    assert all(one.end_ms <= other.start_ms for one, other in pairwise(cues))
+
+
+def test_captions_end_where_sentences_and_clauses_do(make: Any) -> None:
+    cues = cues_of(make.transcript(make.segment(STORY, 500)))
+
+    assert_kept(cues)
+    assert [cue.lines for cue in cues] == [
+        ["Mr. Smith went to town on Monday,", "because the market was open."],
+        ["He bought three apples and a pear."],
+        ["Then, after a long walk", "through the old forest,"],
+        ["he came back home and slept until the", "next morning without once waking up."],
+    ]
+    assert cues[0].start_ms == 500
+    assert all(cue.end_ms - cue.start_ms >= 1000 for cue in cues)
+
+
+def test_a_caption_stays_until_it_is_read_if_nothing_follows(make: Any) -> None:
+    quick = "This is said much faster than it can be read"
+    result = make.transcript(
+        make.segment("No.", 0, pace_ms=200), make.segment(quick, 5000, pace_ms=100), duration_ms=60_000
+    )
+
+    short, fast = cues_of(result)
+
+    assert (short.start_ms, short.end_ms) == (0, 1000)
+    assert fast.end_ms - fast.start_ms >= 1000 * len(quick) / 17
+
+
+def test_captions_leave_a_gap_only_where_nobody_speaks(make: Any) -> None:
+    near = make.transcript(make.segment("Go on!", 0, pace_ms=200), make.segment("Far away then.", 1400))
+    tight = make.transcript(make.segment("a few words are said. " * 8, 0, pace_ms=350))
+
+    assert next((cue.start_ms, cue.end_ms) for cue in cues_of(near)) == (0, 1000)
+    assert all(one.end_ms == other.start_ms for one, other in pairwise(cues_of(tight)))
+
+
+def test_no_caption_reaches_over_a_long_pause_or_two_speakers(make: Any) -> None:
+    cues = cues_of(
+        make.transcript(
+            make.segment("and then", 0, speaker="A"),
+            make.segment("he said", 2000, speaker="A"),
+            make.segment("yes", 2600, speaker="B"),
+        )
+    )
+
+    assert [cue.lines for cue in cues] == [["and then"], ["he said"], ["yes"]]
+    assert [cue.speaker for cue in cues] == ["A", "A", "B"]
+
+
+def test_segments_without_words_are_spread_over_their_time(make: Any) -> None:
+    cues = cues_of(make.transcript(make.segment(STORY, 1000, words=[], end_ms=16_000)))
+
+    assert_kept(cues)
+    assert text_of(cues) == STORY
+    assert (cues[0].start_ms, cues[-1].end_ms) == (1000, 16_000)
+
+
+def test_words_without_spaces_are_not_torn_apart_by_any(make: Any) -> None:
+    said = "今天天气很好\uff0c我们一起去公园散步吧。" * 5
+    words = [
+        SpokenWord(start_ms=250 * i, end_ms=250 * (i + 1), text=one, confidence=None) for i, one in enumerate(said)
+    ]
+
+    cues = cues_of(make.transcript(make.segment(said, 0, words=words, end_ms=250 * len(said))))
+
+    assert_kept(cues)
+    assert "".join("".join(cue.lines) for cue in cues) == said
+    assert all(cue.lines[-1].endswith(("\uff0c", "。")) for cue in cues)
+
+
+def test_a_word_wider_than_a_line_is_cut(make: Any) -> None:
+    cues = cues_of(make.transcript(make.segment("x" * 100, 0, pace_ms=9000)))
+
+    assert_kept(cues)
+    assert "".join("".join(cue.lines) for cue in cues) == "x" * 100
+
+
+@pytest.mark.parametrize("pace_ms", [0, 1])
+def test_words_of_no_length_still_give_captions_in_order(make: Any, pace_ms: int) -> None:
+    cues = cues_of(make.transcript(make.segment(STORY, 100, pace_ms=pace_ms), make.segment("later", 0)))
+
+    assert_kept(cues)
+    assert set(text_of(cues).split()) == {*STORY.split(), "later"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.text("abW.,!? \x00中", max_size=60), st.integers(0, 20_000), st.integers(0, 3000), st.booleans()),
+        max_size=6,
+    )
+)
+def test_whatever_was_said_the_rules_are_kept(make: Any, said: list[tuple[str, int, int, bool]]) -> None:
+    segments = [
+        make.segment(text, start, pace_ms=pace, **({} if has_words else {"words": []}))
+        for text, start, pace, has_words in said
+    ]
+    result = make.transcript(*segments)
+
+    cues = cues_of(result)
+
+    assert_kept(cues)
+    spoken = "".join(text.replace("\x00", "") for text, *_ in sorted(said, key=lambda one: one[1]))
+    assert sorted(text_of(cues).replace(" ", "")) == sorted("".join(spoken.split()))
+    assert [len(cues)] * 2 == [len(list(srt_reader.parse(srt(result)))), len(webvtt.from_string(vtt(result)))]
+
+
+def test_srt_is_read_by_others(make: Any) -> None:
+    result = make.transcript(make.segment(STORY, 3_600_000), make.segment("a --> b", 3_700_000))
+
+    read = list(srt_reader.parse(srt(result), ignore_errors=False))
+
+    assert [one.index for one in read] == list(range(1, len(read) + 1))
+    assert read[0].start == timedelta(hours=1)
+    cues = cues_of(result)
+    assert [one.content for one in read] == ["\n".join(cue.lines).replace("-->", "->") for cue in cues]
+    assert [round(one.end / timedelta(milliseconds=1)) for one in read] == [cue.end_ms for cue in cues]
+    assert "\r" not in srt(result)
+
+
+def test_vtt_is_read_by_others(make: Any) -> None:
+    result = make.transcript(
+        make.segment("a --> b & <i>c</i>", 3_600_000, speaker="Ada <1>\n& co"), make.segment("Bye.", 3_610_000)
+    )
+
+    first, last = webvtt.from_string(vtt(result))
+
+    assert (first.start, first.raw_text) == (
+        "01:00:00.000",
+        "<v Ada &lt;1&gt; &amp; co>a --&gt; b &amp; &lt;i&gt;c&lt;/i&gt;",
+    )
+    assert (last.text, last.voice) == ("Bye.", None)
+
+
+def test_silence_has_no_captions(make: Any) -> None:
+    silence = make.transcript(duration_ms=5000)
+
+    assert srt(silence) == ""
+    assert vtt(silence) == "WEBVTT\n"
+    assert len(webvtt.from_string(vtt(silence))) == 0
