@@ -61,6 +61,20 @@ def test_without_a_usual_line_there_is_no_heading(make: Any) -> None:
     assert kinds(make.document(make.page(make.line("Title", 0.1, height=0.1), *body(make, 2)))) == ["p", "p"]
 
 
+def test_what_stands_on_every_page_is_no_heading(make: Any) -> None:
+    pages = [make.page(make.line(f"Parish Report {i}", 0.02, height=0.06), *body(make), number=i) for i in (1, 2)]
+
+    assert "h1" not in kinds(make.document(*pages))
+
+
+def test_small_print_on_a_page_makes_no_headings_of_its_usual_lines(make: Any) -> None:
+    labels = [make.line(f"label {i}", 0.5 + 0.02 * i, height=0.008) for i in range(8)]
+
+    result = make.document(make.page(*body(make, 30)), make.page(*body(make, 2), *labels, number=2))
+
+    assert not {"h1", "h2"} & set(kinds(result))
+
+
 def test_pages_are_divided(make: Any) -> None:
     pages = [make.page(make.line(f"page {i}", 0.1), number=i) for i in (1, 2)]
 
