@@ -1,9 +1,12 @@
+import asyncio
+
 import asyncpg
 import pytest
 from sqlalchemy import text
 
 from alta_common.db.engine import create_engine, create_sessions
 from alta_common.db.lost import DatabaseUnavailableError
+from alta_common.testing import eventually
 from alta_common.testing.postgres import FreshDatabase
 
 
@@ -41,6 +44,25 @@ async def test_a_connection_that_ends_before_commit_is_named(database: FreshData
         await session.commit()
 
     await session.close()
+    await engine.dispose()
+
+
+async def test_a_cancelled_task_stays_cancelled(database: FreshDatabase, postgres_dsn: str) -> None:
+    engine = create_engine(database.settings("projects"), application_name="cancelled")
+    admin = await asyncpg.connect(postgres_dsn)
+
+    async def wait_long() -> None:
+        async with create_sessions(engine)() as session:
+            await session.execute(text("SELECT pg_sleep(60)"))
+
+    task = asyncio.create_task(wait_long())
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'cancelled' AND wait_event = 'PgSleep'"
+    await eventually(lambda: admin.fetchval(sleeping))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    await admin.close()
     await engine.dispose()
 
 

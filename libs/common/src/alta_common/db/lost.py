@@ -1,7 +1,5 @@
 """PostgreSQL that is not there, or goes away: one kind of error for callers, a list of errors for listeners."""
 
-from typing import Any
-
 import asyncpg
 from sqlalchemy import event, exc
 from sqlalchemy.engine import ExceptionContext
@@ -54,8 +52,11 @@ def name_lost_connections(engine: AsyncEngine) -> None:
     event.listen(engine.sync_engine, "handle_error", _on_error)
 
 
-def _on_error(context: ExceptionContext) -> Any:
+def _on_error(context: ExceptionContext) -> None:
     original = context.original_exception
+    if not isinstance(original, Exception):
+        # A cancelled task gives its connection up, which SQLAlchemy calls a disconnect; it must stay cancelled.
+        return
     # The dialect hides the driver's errors behind its own: only the cause tells "starting up" and "shutting down".
     is_lost = context.is_disconnect or isinstance(original.__cause__, _NOT_THERE)
     if is_lost and not context.is_pre_ping:
