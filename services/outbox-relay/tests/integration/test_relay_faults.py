@@ -68,10 +68,10 @@ async def test_closed_broker_connections_lose_nothing(
     closed = 0
     for _ in range(4):
         ids += await write_many(writer, 10)
-        closed += await close_broker_connections()
+        # The broker lists a connection some time after it takes its messages.
+        closed += await eventually(close_broker_connections, within=20)
     await eventually(writer.is_empty, within=20)
 
-    assert closed >= 1
     # The numbers begin anew four times.
     messages = await observed.take()
     assert {orjson.loads(message.body)["id"] for message in messages} == set(ids)
