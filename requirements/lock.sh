@@ -15,7 +15,7 @@ for folder in services/*; do editable="$editable
 -e $folder"; done
 input=$(mktemp --suffix=.in -p requirements)
 trap 'rm -f "$input"' EXIT
-{ cat requirements/dev.in; printf '%s\n' "-e ./libs/common[db,http,messaging,redis,storage]"; for f in services/*; do printf -- '-e ./%s\n' "$f"; done; } > "$input"
+{ cat requirements/dev.in; printf '%s\n' "-e ./libs/common[db,google,http,messaging,redis,storage]"; for f in services/*; do printf -- '-e ./%s\n' "$f"; done; } > "$input"
 compile $skip "$input" -o requirements/dev.txt
 sed -i "s#$input#requirements/dev.in#" requirements/dev.txt
 compile requirements/build.in -o requirements/build.txt
