@@ -7,14 +7,23 @@ import pytest
 
 from alta_common.contracts.event import Event
 from alta_common.contracts.registry import BY_ROUTING_KEY, EVENTS, EXCHANGES
-from alta_common.messaging.topology import QUEUES, RETRY_LADDER, dead_queue_of, exchange_of, queues_for
+from alta_common.messaging.topology import (
+    BROADCASTS,
+    QUEUES,
+    RETRY_LADDER,
+    dead_queue_of,
+    exchange_of,
+    is_broadcast,
+    queues_for,
+)
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.ROUTING_KEY)
-def test_every_event_has_a_queue_that_hears_it(event: type[Event]) -> None:
-    assert queues_for(event.ROUTING_KEY), f"nobody hears {event.ROUTING_KEY}"
+def test_every_event_is_heard_in_a_queue_or_by_every_process_of_a_service(event: type[Event]) -> None:
+    heard = [bool(queues_for(event.ROUTING_KEY)), is_broadcast(event.ROUTING_KEY)]
+    assert heard.count(True) == 1, f"nobody hears {event.ROUTING_KEY}, or it is heard in two ways"
     assert exchange_of(event.ROUTING_KEY) == event.EXCHANGE
 
 
@@ -23,6 +32,12 @@ def test_every_binding_can_be_met_by_some_event() -> None:
         for binding in bindings:
             assert exchange_of(binding) in EXCHANGES
             assert any(queue in queues_for(event.ROUTING_KEY) for event in EVENTS), binding
+
+
+def test_every_broadcast_is_an_event() -> None:
+    for service, bindings in BROADCASTS.items():
+        assert service in {"ocr", "transcription"}
+        assert set(bindings) <= set(BY_ROUTING_KEY)
 
 
 def test_routing_keys_are_of_one_event_each() -> None:

@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanKind
 from alta_common.contracts.event import CONTENT_TYPE, MAX_EVENT_BYTES
 from alta_common.contracts.registry import EXCHANGES
 from alta_common.messaging.broker import named
-from alta_common.messaging.topology import declare_topology
+from alta_common.messaging.topology import declare_topology, is_broadcast
 from alta_common.telemetry.context import span
 from alta_outbox_relay import metrics
 from alta_outbox_relay.event import PendingEvent
@@ -111,7 +111,8 @@ class Publisher:
             exchange = await channel.get_exchange(event.exchange, ensure=False)
             # Without a timeout: while an alarm blocks us the broker still has what was sent, and would get it twice.
             # A peer that is gone is noticed by heartbeats.
-            await exchange.publish(_message(event), event.routing_key, mandatory=True)
+            heard_by_a_queue = not is_broadcast(event.routing_key)
+            await exchange.publish(_message(event), event.routing_key, mandatory=heard_by_a_queue)
         except PublishError as error:
             metrics.returns.labels(event.schema).inc()
             raise RefusedError(f"no queue hears {event.routing_key} at {event.exchange}") from error

@@ -1,6 +1,7 @@
 """Events of projects."""
 
-from typing import ClassVar
+from datetime import datetime
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -9,6 +10,9 @@ from alta_common.contracts.email import EmailRequested
 from alta_common.contracts.event import Event
 
 EXCHANGE = "projects.events"
+
+CancelReason = Literal["cancelled", "deleted", "superseded", "deadline"]
+"""Why a run's result is not wanted any more: its owner said so, the item is gone, a newer run has begun, it is late."""
 
 
 class ProjectCreated(Event):
@@ -48,6 +52,29 @@ class DocumentOcrRequested(Event):
     filename: str
     language: str | None = None
     engine: str | None = Field(default=None, description="The engine asked for; none: the deployment's own choice.")
+    deadline_at: datetime | None = Field(default=None, description="When it is too late for a result; none: never.")
+
+    @property
+    def aggregate_id(self) -> UUID:
+        """Return the document's id."""
+        return self.document_id
+
+
+class DocumentOcrCancelled(Event):
+    """The result of a run, or of one before it, is not wanted any more. Every ocr process hears of it.
+
+    What is at work stops; what still waits in a queue finds the marker `results.cancellation_key`, written before.
+    """
+
+    TYPE: ClassVar[str] = "DOCUMENT_OCR_CANCELLED"
+    EXCHANGE: ClassVar[str] = EXCHANGE
+    ROUTING_KEY: ClassVar[str] = "projects.document.ocr_cancelled.v1"
+    AGGREGATE: ClassVar[str] = "document"
+
+    document_id: UUID
+    project_id: UUID
+    attempt: int = Field(description="The run; those before it are cancelled with it.")
+    reason: CancelReason
 
     @property
     def aggregate_id(self) -> UUID:
@@ -73,6 +100,29 @@ class VoiceTranscriptionRequested(Event):
     filename: str
     language: str | None = None
     engine: str | None = Field(default=None, description="The engine asked for; none: the deployment's own choice.")
+    deadline_at: datetime | None = Field(default=None, description="When it is too late for a result; none: never.")
+
+    @property
+    def aggregate_id(self) -> UUID:
+        """Return the sample's id."""
+        return self.voice_sample_id
+
+
+class VoiceTranscriptionCancelled(Event):
+    """The result of a run, or of one before it, is not wanted any more. Every transcription process hears of it.
+
+    What is at work stops; what still waits in a queue finds the marker `results.cancellation_key`, written before.
+    """
+
+    TYPE: ClassVar[str] = "VOICE_TRANSCRIPTION_CANCELLED"
+    EXCHANGE: ClassVar[str] = EXCHANGE
+    ROUTING_KEY: ClassVar[str] = "projects.voice.transcription_cancelled.v1"
+    AGGREGATE: ClassVar[str] = "voice_sample"
+
+    voice_sample_id: UUID
+    project_id: UUID
+    attempt: int = Field(description="The run; those before it are cancelled with it.")
+    reason: CancelReason
 
     @property
     def aggregate_id(self) -> UUID:

@@ -12,6 +12,11 @@ from pydantic import BaseModel, ConfigDict
 Box = tuple[float, float, float, float]
 
 
+def cancellation_key(item_id: UUID, attempt: int) -> str:
+    """Return the key of the empty object that says: the result of this run is not wanted any more."""
+    return f"results/{item_id}/cancelled-{attempt}"
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True)
 

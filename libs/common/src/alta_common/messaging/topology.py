@@ -39,6 +39,15 @@ QUEUES: Mapping[str, tuple[str, ...]] = {
 }
 """Queue → the routing keys that it is bound with. `default` takes general tasks, sent to it by name."""
 
+BROADCASTS: Mapping[str, tuple[str, ...]] = {
+    "ocr": ("projects.document.ocr_cancelled.v1",),
+    "transcription": ("projects.voice.transcription_cancelled.v1",),
+}
+"""Service → the routing keys of which each of its processes hears every message, on a queue of its own.
+
+Such a queue exists while its process listens. Nobody may be there to hear: a publisher must not take that for a fault.
+"""
+
 _DELIVERY_LIMIT = 20
 # RabbitMQ 4 gives quorum queues a limit of 20 by default; looking at dead letters must never use them up.
 _NO_DELIVERY_LIMIT = 1_000_000
@@ -73,6 +82,11 @@ def dead_queue_of(queue: str) -> str:
 def queues_for(routing_key: str) -> list[str]:
     """Return the queues that hear a routing key."""
     return [queue for queue, bindings in QUEUES.items() if any(_matches(one, routing_key) for one in bindings)]
+
+
+def is_broadcast(routing_key: str) -> bool:
+    """Say whether a routing key is heard by processes, of which there may be none, and not by a queue."""
+    return any(_matches(one, routing_key) for bindings in BROADCASTS.values() for one in bindings)
 
 
 def _matches(binding: str, routing_key: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import orjson
 
 from alta_common.contracts.results import EngineInfo, Page
+from alta_common.engines.checkpoints import Checkpoint, NoCheckpoint
 from alta_common.engines.port import SourceFile
 
 Progress = Callable[[int, int], None]
@@ -20,9 +21,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class OcrOptions:
-    """What the request asks of an engine."""
+    """What the request asks of an engine, and where it keeps what is done of a long work."""
 
     language: str | None = None
+    checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from alta_common.contracts.results import EngineInfo, Segment
+from alta_common.engines.checkpoints import Checkpoint, NoCheckpoint
 from alta_common.engines.port import SourceFile
 
 Progress = Callable[[float, float], None]
@@ -17,9 +18,13 @@ Progress = Callable[[float, float], None]
 
 @dataclass(frozen=True)
 class SpeechOptions:
-    """What the request asks of an engine: the language spoken (BCP 47), where it was said."""
+    """What the request asks of an engine, and where it keeps what is done of a long work.
+
+    `language` is the one spoken (BCP 47), where it was said.
+    """
 
     language: str | None = None
+    checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
 
 
 @dataclass(frozen=True)
