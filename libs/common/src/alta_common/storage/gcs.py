@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -19,6 +20,7 @@ from requests.exceptions import RequestException
 
 from alta_common.errors import UnavailableError
 from alta_common.settings import StorageSettings
+from alta_common.storage.gcs_signing import signed_url
 from alta_common.storage.object_storage import CHUNK_BYTES, ObjectNotFoundError, StoredObject, checked_key
 
 log = structlog.get_logger()
@@ -32,7 +34,11 @@ _UPLOAD_BYTES = 1024 * 1024
 
 
 class GcsObjectStorage:
-    """Keeps objects in a bucket. The client library blocks, so its calls run in a bounded pool of threads."""
+    """Keeps objects in a bucket. The client library blocks, so its calls run in a bounded pool of threads.
+
+    The library tries again what failed on the way (408, 429, 5xx, a broken connection). For uploads that is safe
+    without `if_generation_match`, because a second `put` of a key replaces the first with the same bytes.
+    """
 
     def __init__(self, client: storage.Client, bucket: str) -> None:
         self._bucket = client.bucket(bucket)
@@ -102,6 +108,33 @@ class GcsObjectStorage:
         blob = self._bucket.blob(checked_key(key), chunk_size=_UPLOAD_BYTES)
         await self._run(key, partial(blob.download_to_filename, str(path), timeout=_TIMEOUT_SECONDS))
 
+    def uri_of(self, key: str) -> str:
+        """Return the address by which other services of Google find the object."""
+        return f"gs://{self._bucket.name}/{checked_key(key)}"
+
+    async def put_file(self, key: str, path: Path, content_type: str) -> StoredObject:
+        """Store the file `path` as one resumable upload."""
+        return await self.put(key, _chunks_of(path), content_type)
+
+    async def keys_below(self, folder: str) -> list[str]:
+        """Return the keys of all objects below `folder`, a key without a slash at its end, in the order of names."""
+        prefix = checked_key(folder) + "/"
+        listing = partial(self._client.list_blobs, self._bucket, prefix=prefix, timeout=_TIMEOUT_SECONDS)
+        return await self._run(folder, lambda: [blob.name for blob in listing()])
+
+    async def delete_below(self, folder: str) -> None:
+        """Remove all objects below `folder`."""
+        for key in await self.keys_below(folder):
+            await self.delete(key)
+
+    async def signed_url(self, key: str, lifetime: timedelta, *, filename: str | None = None) -> str:
+        """Return an address at which anybody may GET the object for `lifetime`, at most seven days.
+
+        Whether the object exists is not looked at. With `filename` a browser saves it under that name.
+        """
+        blob = self._bucket.blob(checked_key(key))
+        return await self._run(key, partial(signed_url, blob, self._client._credentials, lifetime, filename))  # noqa: SLF001 - the client's own are private
+
     async def tidy(self) -> int:
         """Find nothing: Cloud Storage ends unfinished uploads by itself, after a week."""
         return 0
@@ -138,6 +171,12 @@ def create_client(settings: StorageSettings) -> storage.Client:
     for scheme in ("https://", "http://"):
         client._http.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=_THREADS))  # noqa: SLF001 - no other way
     return client
+
+
+async def _chunks_of(path: Path) -> AsyncIterator[bytes]:
+    with await asyncio.to_thread(path.open, "rb") as file:
+        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            yield chunk
 
 
 class _Upload:
