@@ -10,6 +10,7 @@ from typing import Protocol
 
 from alta_common.contracts.results import EngineInfo, Segment
 from alta_common.engines.checkpoints import Checkpoint, NoCheckpoint
+from alta_common.engines.operations import NoOperations, Operations
 from alta_common.engines.port import SourceFile
 
 Progress = Callable[[float, float], None]
@@ -20,11 +21,12 @@ Progress = Callable[[float, float], None]
 class SpeechOptions:
     """What the request asks of an engine, and where it keeps what is done of a long work.
 
-    `language` is the one spoken (BCP 47), where it was said.
+    `language` is the one spoken (BCP 47), where it was said. `operations` remembers work that was given to others.
     """
 
     language: str | None = None
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
+    operations: Operations = field(default_factory=NoOperations)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,14 @@ class SpeechEngine(Protocol):
     """Transcribes recordings. One instance serves many recordings at a time."""
 
     async def transcribe(self, source: SourceFile, options: SpeechOptions, progress: Progress) -> Transcription:
-        """Return what is said in `source`. Raises `EngineError`; cancelling it stops the work at once."""
+        """Return what is said in `source`. Raises `EngineError`; cancelling it stops the work here at once.
+
+        What it has given to others (`options.operations`) goes on after that: the next call waits for it.
+        """
+        ...
+
+    async def abandon(self, options: SpeechOptions) -> None:
+        """Stop what this or an earlier process has given to others for the request: nobody wants it any more."""
         ...
 
     async def check(self) -> None:

@@ -58,6 +58,9 @@ class WhisperEngine:
             log.exception("engine.failed", engine=NAME)
             raise EngineError("engine_failed", "Our engine failed on this recording.") from error
 
+    async def abandon(self, options: SpeechOptions) -> None:
+        """Do nothing: all work is done here, and ends with the call."""
+
     async def check(self) -> None:
         """Raise `UnavailableError` while no worker is warm."""
         await self._pool.check()
