@@ -13,6 +13,7 @@ import orjson
 
 from alta_common.contracts.results import EngineInfo, Page
 from alta_common.engines.checkpoints import Checkpoint, NoCheckpoint
+from alta_common.engines.operations import NoOperations, Operations
 from alta_common.engines.port import SourceFile
 
 Progress = Callable[[int, int], None]
@@ -21,10 +22,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class OcrOptions:
-    """What the request asks of an engine, and where it keeps what is done of a long work."""
+    """What the request asks of an engine, and where it keeps what is done of a long work, or done elsewhere."""
 
     language: str | None = None
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
+    operations: Operations = field(default_factory=NoOperations)
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,13 @@ class OcrEngine(Protocol):
 
     async def recognize(self, source: SourceFile, options: OcrOptions, progress: Progress) -> DocumentReading:
         """Return what `source` says. Raises `EngineError`; cancelling it stops the work at once."""
+        ...
+
+    async def abandon(self, options: OcrOptions) -> None:
+        """Give up for good what this or an earlier delivery of the request has left running elsewhere.
+
+        Being cancelled is not enough: an operation at Google goes on then, for the next delivery to wait for.
+        """
         ...
 
     async def check(self) -> None:

@@ -75,6 +75,9 @@ class LocalEngine:
         """Raise `UnavailableError` when no worker is warm."""
         await self._pool.check()
 
+    async def abandon(self, options: OcrOptions) -> None:
+        """Do nothing: what was left has ended with its worker."""
+
     async def recognize(self, source: SourceFile, options: OcrOptions, progress: Progress) -> DocumentReading:
         """Return what `source` says. Raises `EngineError`; cancelling it kills the workers that are at it."""
         document = Document(source.path, self._config.limits, self._config.backend)
