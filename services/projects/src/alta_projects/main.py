@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alta_common import process
 from alta_common.audit import AuditTrail
+from alta_common.contracts.media_types import DOCUMENT_TYPES, VOICE_TYPES
 from alta_common.db.engine import check_database, create_engine, create_sessions
 from alta_common.errors import UnavailableError
 from alta_common.http.app import create_api
@@ -31,7 +32,6 @@ from alta_projects.application.projects import ProjectService
 from alta_projects.application.uploads import Intake, UploadService
 from alta_projects.models.document import Document
 from alta_projects.models.media_item import MediaItem
-from alta_projects.models.media_types import DOCUMENT_TYPES, VOICE_TYPES
 from alta_projects.models.voice_sample import VoiceSample
 from alta_projects.repositories.changes import ChangeAnnouncer, ChangeFeed
 from alta_projects.settings import SCHEMA, SERVICE, ProjectsSettings

@@ -2,7 +2,8 @@
 
 import pytest
 
-from alta_projects.models.media_types import DOCUMENT_TYPES, VOICE_TYPES, describe, recognise
+from alta_common.contracts.media_types import DOCUMENT_TYPES, VOICE_TYPES, recognise
+from alta_projects.models.media_types import describe
 
 DOCUMENTS = {
     b"%PDF-1.4\n": "application/pdf",
@@ -29,6 +30,15 @@ VOICES = {
     b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x84webm": "audio/webm",
     b"FORM\x00\x00\x00\x00AIFFCOMM": "audio/aiff",
     b"#!AMR\n<": "audio/amr",
+    b"\xff\xfd\x90\x64": "audio/mpeg",
+    b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x88matroska": "video/matroska",
+    b"\x00\x00\x00\x08wide\x00\x01\xff\xffmdat": "video/quicktime",
+    b"RIFF\x00\x00\x00\x00AVI LIST": "video/x-msvideo",
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c": "audio/x-ms-wma",
+    b"\x0b\x77\x1f\x2e\x14\x40": "audio/ac3",
+    b".snd\x00\x00\x00\x20": "audio/basic",
+    b"caff\x00\x01\x00\x00": "audio/x-caf",
+    b"riff\x2e\x91\xcf\x11\xa5\xd6": "audio/x-w64",
 }
 
 
@@ -60,7 +70,8 @@ def test_a_recording_is_recognised(head: bytes, media_type: str) -> None:
         # Junk before the magic: pdfium would open it, we would not know what else it is.
         (b"\xef\xbb\xbfjunk %PDF-1.7", "plain text"),
         (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "image/heic"),
-        (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x88matroska", "video/x-matroska"),
+        (b"feelfree to write to me", "plain text"),
+        (b"\x0b\x77\x00\x00\xff\xff", "unknown data"),
     ],
 )
 def test_anything_else_is_refused_by_its_true_name(head: bytes, seems: str) -> None:

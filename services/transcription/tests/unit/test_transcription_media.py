@@ -15,10 +15,10 @@ RECORDINGS = {
     "mp3": b"\xff\xfb\x90\x64",
     "adts": b"\xff\xf1\x50\x80",
     "m4a": b"\x00\x00\x00\x20ftypM4A ",
-    "webm": b"\x1a\x45\xdf\xa3\x9f\x42",
+    "webm": b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x84webm",
     "aiff": b"FORM\x00\x00\x00\x00AIFF",
     "amr": b"#!AMR\n",
-    "wma": b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9",
+    "wma": bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"),
     "caf": b"caff\x00\x01",
     "au": b".snd\x00\x00",
 }

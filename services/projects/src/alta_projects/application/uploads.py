@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 
 from alta_common.clock import utc_now
+from alta_common.contracts.media_types import HEAD_BYTES, MediaType, recognise
 from alta_common.contracts.principal import Principal
 from alta_common.db.engine import Sessions
 from alta_common.errors import InvalidError, UnavailableError, UnsupportedMediaTypeError
@@ -25,7 +26,7 @@ from alta_projects.application.once import Once
 from alta_projects.application.streams import in_pieces, limited, read_head
 from alta_projects.models.access import Right
 from alta_projects.models.media_item import MediaItem
-from alta_projects.models.media_types import HEAD_BYTES, MediaType, describe, recognise
+from alta_projects.models.media_types import describe
 from alta_projects.repositories.items import ItemRepository
 from alta_projects.repositories.objects import UnclaimedObjectRepository
 
