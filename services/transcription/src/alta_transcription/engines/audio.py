@@ -6,6 +6,7 @@ files or listen on the network; and decoding a file whole can take gigabytes (10
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -26,6 +27,17 @@ _MAX_RATE = 768_000
 _DAMAGED = "The recording is damaged or incomplete: it cannot be decoded."
 
 
+@dataclass(frozen=True)
+class Encoding:
+    """How a recording is written. `container` and `codec` are FFmpeg's names, `rate` is in samples a second."""
+
+    container: str
+    codec: str
+    rate: int
+    channels: int
+    streams: int
+
+
 class Recording:
     """An opened recording. Decoding begins anew with each call of `blocks`."""
 
@@ -40,6 +52,18 @@ class Recording:
         if self._container.duration is None or self._container.duration <= 0:
             return None
         return float(self._container.duration) / av.time_base
+
+    @property
+    def encoding(self) -> Encoding:
+        """Return how the file is written, by what its headers say."""
+        context = self._stream.codec_context
+        return Encoding(
+            container=self._container.format.name,
+            codec=context.codec.canonical_name,
+            rate=context.sample_rate,
+            channels=context.channels,
+            streams=len(self._container.streams),
+        )
 
     def blocks(self, max_seconds: float) -> Iterator[Samples]:
         """Yield the sound as blocks of samples, -1 to 1.
