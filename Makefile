@@ -68,7 +68,7 @@ lint: env ## check style and the rules between packages
 .PHONY: types
 types: env ## check types
 	@echo "== mypy"
-	$(PYTHON_IN)/mypy $(wildcard libs/*/src services/*/src) tools/alta_stack benchmarks
+	$(PYTHON_IN)/mypy $(wildcard libs/*/src services/*/src) tools/alta_stack tools/alta_emulators benchmarks
 
 .PHONY: format
 format: env ## format the code and fix what ruff can fix

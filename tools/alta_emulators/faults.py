@@ -1,0 +1,45 @@
+"""Failing on purpose: what a test lets an emulated service do before, or instead of, its work."""
+
+import asyncio
+from collections import Counter, defaultdict, deque
+from dataclasses import dataclass
+
+import grpc
+
+
+class RefusedError(Exception):
+    """The service answers with an error of gRPC."""
+
+    def __init__(self, status: grpc.StatusCode, message: str) -> None:
+        super().__init__(status, message)
+        self.status = status
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Hang:
+    """The call is never answered."""
+
+
+class Faults:
+    """What happens to the next calls of each method; `calls` counts all that arrived."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self._planned: defaultdict[str, deque[RefusedError | Hang]] = defaultdict(deque)
+
+    def plan(self, method: str, *faults: RefusedError | Hang) -> None:
+        """Let the next calls of `method` (`ProcessDocument`) fail, each in its turn."""
+        self._planned[method].extend(faults)
+
+    async def meet(self, method: str) -> None:
+        """Count a call, and fail it when that is planned."""
+        self.calls[method] += 1
+        planned = self._planned[method]
+        if not planned:
+            return
+        fault = planned.popleft()
+        if isinstance(fault, Hang):
+            await asyncio.Event().wait()
+        else:
+            raise fault
