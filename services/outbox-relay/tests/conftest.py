@@ -170,7 +170,7 @@ async def relaying(database: FreshDatabase, url: str, policy: RelayPolicy = POLI
     try:
         yield relay
         relay.stop()
-        await asyncio.wait_for(tasks[1], 10)
+        await asyncio.wait_for(tasks[1], 60)
     finally:
         for task in tasks:
             task.cancel()
@@ -213,7 +213,7 @@ class RelayProcess:
         return next((line for line in self.lines if line.get("event") == event), None)
 
     async def serving(self) -> None:
-        await eventually(lambda: self.said("outbox.serving"), within=20)
+        await eventually(lambda: self.said("outbox.serving"))
 
     async def end(self, number: signal.Signals) -> int:
         """Send a signal and return the exit status."""
@@ -221,7 +221,7 @@ class RelayProcess:
         assert self._reading is not None
         if self.process.returncode is None:
             self.process.send_signal(number)
-        status = await asyncio.wait_for(self.process.wait(), 30)
+        status = await asyncio.wait_for(self.process.wait(), 60)
         await self._reading
         return status
 

@@ -38,7 +38,7 @@ async def test_a_connection_that_ends_before_commit_is_named(database: FreshData
     session = sessions()
     pid = (await session.execute(text("SELECT pg_backend_pid()"))).scalar_one()
     async with sessions.begin() as other:
-        await other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        await other.execute(text("SELECT pg_terminate_backend(:pid, 60000)"), {"pid": pid})
 
     with pytest.raises(DatabaseUnavailableError):
         await session.commit()

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from concurrent import futures
@@ -15,9 +14,11 @@ import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 from alta_common.testing import eventually
+from alta_stack.processes import free_ports
 
 PROGRAM = """
 import asyncio
+from pathlib import Path
 from alta_common.http.app import create_api
 from alta_common.http.health import InternalServer
 from alta_common.http.server import serve
@@ -31,13 +32,14 @@ async def main():
     app = create_api("books")
 
     @app.get("/books/{book_id}")
-    async def read(book_id: str, seconds: float = 0) -> str:
-        await asyncio.sleep(seconds)
+    async def read(book_id: str, until: Path | None = None) -> str:
+        while until and not until.exists():
+            await asyncio.sleep(0.01)
         return book_id
 
     internal = InternalServer(settings.internal_host, settings.internal_port)
     await internal.start()
-    await serve(app, http.http_host, http.http_port, drain_seconds=5, on_drain=internal.mark_draining)
+    await serve(app, http.http_host, http.http_port, drain_seconds=60, on_drain=internal.mark_draining)
     await internal.stop()
     telemetry.shutdown()
 
@@ -89,12 +91,6 @@ def receiver():
     server.stop(None)
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
 class Books:
     def __init__(self, process: asyncio.subprocess.Process, port: int, internal_port: int) -> None:
         self.process = process
@@ -102,7 +98,7 @@ class Books:
         self.internal_url = f"http://127.0.0.1:{internal_port}"
 
     async def answers(self) -> bool:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             return (await client.get(f"{self.url}/books/1")).status_code == 200
 
 
@@ -112,7 +108,7 @@ def environment(**more: str) -> dict[str, str]:
 
 @pytest.fixture
 async def books(receiver: Receiver, tmp_path: Path) -> AsyncIterator[Books]:
-    port, internal_port = free_port(), free_port()
+    port, internal_port = free_ports(2)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -126,16 +122,19 @@ async def books(receiver: Receiver, tmp_path: Path) -> AsyncIterator[Books]:
         stderr=asyncio.subprocess.STDOUT,
     )
     books = Books(process, port, internal_port)
-    await eventually(books.answers, 30)
+    await eventually(books.answers)
     yield books
     if process.returncode is None:
         process.kill()
     await process.wait()
 
 
-async def test_a_process_that_is_stopped_finishes_what_it_answers_and_exits_0(books: Books, receiver: Receiver) -> None:
-    async with httpx.AsyncClient(timeout=10) as client:
-        slow = asyncio.create_task(client.get(f"{books.url}/books/7?seconds=1"))
+async def test_a_process_that_is_stopped_finishes_what_it_answers_and_exits_0(
+    books: Books, receiver: Receiver, tmp_path: Path
+) -> None:
+    async with httpx.AsyncClient(timeout=60) as client:
+        written = tmp_path / "written"
+        slow = asyncio.create_task(client.get(f"{books.url}/books/7", params={"until": str(written)}))
 
         async def is_being_answered() -> bool:
             return "http_server_active_requests" in (
@@ -149,9 +148,10 @@ async def test_a_process_that_is_stopped_finishes_what_it_answers_and_exits_0(bo
             return (await client.get(f"{books.internal_url}/health/ready")).status_code == 503
 
         await eventually(is_draining)
+        written.touch()
         assert (await slow).json() == "7"
 
-    assert await asyncio.wait_for(books.process.wait(), 10) == 0
+    assert await asyncio.wait_for(books.process.wait(), 60) == 0
     # The last span was sent on the way out.
     assert [span.name for span in receiver.spans()].count("GET /books/{book_id}") >= 2
     attributes = {one.key: one.value.string_value for one in receiver.requests[0].resource_spans[0].resource.attributes}
@@ -159,7 +159,7 @@ async def test_a_process_that_is_stopped_finishes_what_it_answers_and_exits_0(bo
 
 
 async def test_an_answer_names_no_server_software(books: Books) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         answer = await client.get(f"{books.url}/books/1")
 
     assert "server" not in answer.headers

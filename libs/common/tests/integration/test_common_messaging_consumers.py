@@ -14,6 +14,7 @@ from alta_common.contracts.projects import DocumentOcrRequested, ProjectCreated
 from alta_common.errors import InvalidError, UnavailableError
 from alta_common.ids import new_id
 from alta_common.messaging.consumers import Consumer, ConsumerApp, Handler
+from alta_common.messaging.failures import UnfinishedError
 from alta_common.messaging.publisher import EventPublisher
 from alta_common.messaging.topology import RetryDelay
 from alta_common.settings import ServiceSettings
@@ -276,13 +277,46 @@ async def test_a_handler_that_takes_too_long_is_tried_again(
     consuming: Starts, reader: Reader, publisher: EventPublisher
 ) -> None:
     reader.gate.clear()
-    async with consuming(time_limit=timedelta(milliseconds=100)):
+    async with consuming(time_limit=timedelta(milliseconds=500)):
         await publisher.publish(a_request())
         await eventually(lambda: len(reader.events) == 2)
         reader.gate.set()
         await eventually(lambda: reader.finished)
 
     assert len(reader.finished) == 1
+
+
+async def test_unfinished_work_goes_on_after_those_who_wait(
+    consuming: Starts, reader: Reader, publisher: EventPublisher, depth: Depth
+) -> None:
+    long, short = a_request(), a_request()
+    reader.gate.clear()
+    reader.failures = [UnfinishedError("a third is done")]
+    async with consuming(prefetch=1):
+        await publisher.publish(long)
+        await publisher.publish(short)
+        reader.gate.set()
+        await eventually(lambda: len(reader.finished) == 2)
+
+    assert [one.event_id for one in reader.events] == [long.event_id, short.event_id, long.event_id]
+    assert [one.event_id for one in reader.finished] == [short.event_id, long.event_id]
+    assert await depth(QUEUE) == 0
+
+
+async def test_a_slice_of_work_is_no_failed_attempt(
+    consuming: Starts, reader: Reader, publisher: EventPublisher, depth: Depth
+) -> None:
+    slices = [UnfinishedError("to be continued") for _ in range(5)]
+    reader.failures = [UnavailableError("away"), *slices, UnavailableError("away again"), *slices]
+    with bind_request("req-9"):
+        async with consuming():
+            await publisher.publish(a_request())
+            await eventually(lambda: reader.finished)
+
+    assert len(reader.events) == 13
+    assert reader.correlations == ["req-9"] * 13
+    assert reader.given_up == []
+    assert await depth(f"{QUEUE}.dead") == 0
 
 
 async def test_a_stop_waits_for_what_runs(
@@ -334,14 +368,18 @@ async def test_lost_connections_are_made_again_and_nothing_is_lost(
         async def closed() -> bool:
             return await close_broker_connections() >= 3
 
-        # The management API learns of connections a few seconds late.
-        await eventually(closed, within=timedelta(seconds=20))
+        await eventually(closed)
         reader.gate.set()
-        await eventually(lambda: _published(publisher, second), within=timedelta(seconds=20))
-        await eventually(lambda: len({one.event_id for one in reader.finished}) == 2, within=timedelta(seconds=20))
-        await app.check()
+        await eventually(lambda: _published(publisher, second))
+        await eventually(lambda: len({one.event_id for one in reader.finished}) == 2)
+        await eventually(lambda: is_ready(app))
 
     assert {one.event_id for one in reader.finished} == {first.event_id, second.event_id}
+
+
+async def is_ready(app: ConsumerApp) -> bool:
+    await app.check()
+    return True
 
 
 async def _published(publisher: EventPublisher, event: Event) -> bool:

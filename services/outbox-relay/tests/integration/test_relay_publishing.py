@@ -73,23 +73,24 @@ async def test_a_commit_wakes_the_relay(run_relay, tables, engine, writer, obser
     wakeup = OutboxWakeup(engine, "projects")
     writer.outbox = Outbox("projects", wakeup)
 
-    async with run_relay(poll_seconds=60) as relay:
+    async with run_relay(poll_seconds=3600) as relay:
         await eventually(lambda: relay.serving)
         await writer.write(writer.event())
-        await eventually(writer.is_empty, within=5)
+        await eventually(writer.is_empty)
 
     await wakeup.aclose()
 
 
 async def test_a_scheduled_event_waits_for_its_time_and_holds_up_nobody(relay, writer, observed) -> None:
     project = new_id()
-    await writer.write(writer.event("later", project), deliver_at=utc_now() + timedelta(seconds=1.5))
+    await writer.write(writer.event("later", project), deliver_at=utc_now() + timedelta(hours=1))
     await writer.write(writer.event("now", project))
 
-    await eventually(lambda: _names(observed, ["now"]))
-    assert await writer.states() == ["PENDING", "COMPLETED"]
+    await eventually(lambda: _states(writer, ["PENDING", "COMPLETED"]))
+    assert await observed.names() == ["now"]
+
+    await writer.superuser.execute("UPDATE projects.outbox_pending SET due_at = now()")
     await eventually(lambda: _names(observed, ["now", "later"]))
-    assert utc_now() >= await writer.superuser.fetchval("SELECT max(deliver_at) FROM projects.outbox_event")
 
 
 async def test_a_replayed_event_is_published_again(relay, writer, observed) -> None:
@@ -113,8 +114,12 @@ async def test_a_late_commit_with_an_early_id_is_not_passed_over(relay, writer, 
         await eventually(lambda: utc_now() - started > timedelta(seconds=2.5))
         await slow.commit()
 
-    await eventually(writer.is_empty, within=3)
+    await eventually(writer.is_empty)
     assert (await observed.names())[-1] == "slow"
+
+
+async def _states(writer, wanted: list[str]) -> bool:
+    return await writer.states() == wanted
 
 
 async def _names(observed, wanted: list[str]) -> bool:

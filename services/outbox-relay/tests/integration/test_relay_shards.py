@@ -36,7 +36,7 @@ async def test_relays_share_the_shards_and_take_over(tables: FreshDatabase) -> N
 
     # As when a process is killed: nobody says goodbye.
     one_session.abort()
-    await eventually(lambda: _own_all(two, three), within=3)
+    await eventually(lambda: _own_all(two, three))
 
     await two_session.close()
     await three_session.close()

