@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import grpc
 from google.api_core.exceptions import NotFound
-from google.cloud import storage
+from google.cloud.storage import Blob, Client
 
 from alta_emulators.faults import RefusedError
 
@@ -13,7 +13,7 @@ from alta_emulators.faults import RefusedError
 class CloudStorage:
     """Reads and writes objects. The client blocks, so its calls run in threads."""
 
-    def __init__(self, client: storage.Client) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
 
     async def read(self, uri: str) -> bytes:
@@ -28,7 +28,7 @@ class CloudStorage:
         """Store `content` at `uri`."""
         await asyncio.to_thread(self._blob(uri).upload_from_string, content, content_type)
 
-    def _blob(self, uri: str) -> storage.Blob:
+    def _blob(self, uri: str) -> Blob:
         parts = urlsplit(uri)
         if parts.scheme != "gs" or not parts.netloc or not parts.path.strip("/"):
             raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, f"Invalid Cloud Storage address: {uri}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from google.longrunning.operations_pb2 import Operation
 
 from alta_emulators.faults import Faults, RefusedError
 
@@ -26,6 +27,11 @@ def plus(call: Callable[[Any], Awaitable[Any]], request: Any, answer: Any) -> Me
 def plain(call: Callable[[Any], Awaitable[Any]], request: Any, answer: Any) -> Method:
     """Return a method whose messages are of protobuf itself."""
     return Method(call, request.FromString, answer.SerializeToString)
+
+
+def starting(call: Callable[[Any], Awaitable[Operation]], request: Any) -> Method:
+    """Return a method that takes a message of proto-plus and starts an operation."""
+    return Method(call, request.deserialize, Operation.SerializeToString)
 
 
 def service(name: str, methods: Mapping[str, Method], faults: Faults) -> grpc.GenericRpcHandler:
