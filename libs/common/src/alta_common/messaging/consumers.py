@@ -19,6 +19,7 @@ from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 from faststream.rabbit.message import RabbitMessage
 
+from alta_common.messaging.broadcasts import BroadcastListener
 from alta_common.messaging.broker import (
     CONNECTION_ERRORS,
     RECONNECT_SECONDS,
@@ -44,7 +45,7 @@ class Consumer:
     """A queue, who handles its events, and how many of them at once (`prefetch`).
 
     `time_limit` must stay below the broker's consumer timeout (30 minutes): past it the handler is cancelled and the
-    message tried again later.
+    message tried again later. A handler with more to do than that raises `UnfinishedError` in time.
     """
 
     queue: str
@@ -54,7 +55,7 @@ class Consumer:
 
 
 class ConsumerApp:
-    """Consumes the queues of one process until it is stopped."""
+    """Consumes the queues of one process, and hears its service's `broadcasts`, until it is stopped."""
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class ConsumerApp:
         consumers: Sequence[Consumer],
         drain_seconds: float,
         *,
+        broadcasts: Sequence[Handler[Any]] = (),
         ladder: tuple[RetryDelay, ...] = RETRY_LADDER,
     ) -> None:
         if not ladder:
@@ -73,6 +75,7 @@ class ConsumerApp:
         self._drain_seconds = drain_seconds
         self._ladder = ladder
         self._sender = ConfirmedSender(rabbitmq_url, f"{service} retries")
+        self._broadcasts = BroadcastListener(rabbitmq_url, service, broadcasts) if broadcasts else None
         self._broker: RabbitBroker | None = None
         self._running: dict[asyncio.Task[Any], str] = {}
         self._stopping = False
@@ -82,6 +85,9 @@ class ConsumerApp:
         """Wait for the broker, declare the topology, begin to consume."""
         await when_there(self._url, lambda: declare_topology(self._url, self._ladder))
         await when_there(self._url, self._sender.start)
+        if self._broadcasts is not None:
+            # First: what is said of a message that is being handled must not be missed.
+            await self._broadcasts.start()
         await when_there(self._url, self._consume)
         self._keeper = asyncio.create_task(self._keep_topology(), name="topology-keeper")
         log.info("consumers.started", broker=address_of(self._url), queues=[one.queue for one in self._consumers])
@@ -97,6 +103,8 @@ class ConsumerApp:
             # Closing the connection is what gives unacknowledged messages back to their queues.
             await self._broker.stop()
             self._broker = None
+        if self._broadcasts is not None:
+            await self._broadcasts.stop()
         await self._sender.stop()
         log.info("consumers.stopped")
 
@@ -104,6 +112,8 @@ class ConsumerApp:
         """Raise `BrokerUnavailableError` while nothing can be consumed (readiness)."""
         if self._broker is None or not await self._broker.ping(timeout=0.5):
             raise BrokerUnavailableError("the consumers are not connected to the broker")
+        if self._broadcasts is not None:
+            await self._broadcasts.check()
 
     async def _keep_topology(self) -> None:
         """Declare everything again while there is no connection.

@@ -16,8 +16,8 @@ from alta_common.contracts.event import Event
 from alta_common.errors import UnavailableError
 from alta_common.messaging import envelope as names
 from alta_common.messaging.broker import CONNECTION_ERRORS, ConfirmedSender
-from alta_common.messaging.envelope import Envelope, attempt_of, copy_of, origin_of
-from alta_common.messaging.failures import Fate, UnknownEventError, code_of, fate_of
+from alta_common.messaging.envelope import Envelope, attempt_of, copy_of, origin_of, slice_of
+from alta_common.messaging.failures import Fate, UnfinishedError, UnknownEventError, code_of, fate_of
 from alta_common.messaging.topology import DEAD_LETTER_EXCHANGE, RetryDelay
 from alta_common.telemetry.context import bind_request, span
 from alta_common.telemetry.metrics import exemplar, message_duration, messages_handled, messages_running, queue_wait
@@ -26,6 +26,7 @@ log = structlog.get_logger()
 
 E = TypeVar("E", bound=Event)
 
+_DEFAULT_EXCHANGE = ""
 _MAX_ERROR_TEXT = 1000
 _HAND_OVER_PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -103,6 +104,8 @@ class DeliveryProcess:
             event = envelope.event(origin_of(message)[1])
             event_type = event.TYPE
             await self._handle(event)
+        except UnfinishedError:
+            await self._hand_on(message, event_type)
         except Exception as error:  # noqa: BLE001 - the table of failures decides what it means
             process_span.record_exception(error)
             process_span.set_status(Status(StatusCode.ERROR, code_of(error)))
@@ -174,6 +177,15 @@ class DeliveryProcess:
         headers = {names.ATTEMPT: attempt + 1, names.REASON: code_of(error), names.ERROR: _text(error)}
         await self._hand_over(message, rung.name, self._queue, headers)
         self._account(event_type, "retried")
+
+    async def _hand_on(self, message: AbstractIncomingMessage, event_type: str) -> None:
+        """Put a copy at the end of the queue: whoever waits gets a turn before the work goes on, here or elsewhere."""
+        number = slice_of(message.headers)
+        log.info(
+            "message.handed_on", queue=self._queue, event_type=event_type, message_id=message.message_id, slice=number
+        )
+        await self._hand_over(message, _DEFAULT_EXCHANGE, self._queue, {names.SLICE: number + 1})
+        self._account(event_type, "handed_on")
 
     async def _bury(self, message: AbstractIncomingMessage, event_type: str, error: Exception) -> None:
         log.error(

@@ -15,6 +15,7 @@ from alta_common.messaging.failures import UnknownEventError, UnreadableMessageE
 _SCHEMA = "urn:alta:"
 
 ATTEMPT = "x-alta-attempt"
+SLICE = "x-alta-slice"
 EXCHANGE = "x-alta-exchange"
 ROUTING_KEY = "x-alta-routing-key"
 QUEUE = "x-alta-queue"
@@ -74,8 +75,17 @@ class Envelope:
 
 def attempt_of(headers: Mapping[str, Any]) -> int:
     """Return which attempt at a message this is, from 1."""
-    attempt = headers.get(ATTEMPT, 1)
-    return attempt if isinstance(attempt, int) and attempt > 0 else 1
+    return _counted(headers, ATTEMPT)
+
+
+def slice_of(headers: Mapping[str, Any]) -> int:
+    """Return which slice of a message's work this is, from 1. A slice that goes on from another is no new attempt."""
+    return _counted(headers, SLICE)
+
+
+def _counted(headers: Mapping[str, Any], name: str) -> int:
+    number = headers.get(name, 1)
+    return number if isinstance(number, int) and number > 0 else 1
 
 
 def origin_of(message: AbstractIncomingMessage) -> tuple[str, str]:

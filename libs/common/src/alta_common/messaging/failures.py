@@ -26,6 +26,16 @@ class UnreadableMessageError(PermanentError):
     code = "unreadable_message"
 
 
+class UnfinishedError(errors.AltaError):
+    """Not a failure: a part of the work is done and kept, and another delivery is to go on from there.
+
+    For work that takes longer than the broker lets a message wait for its acknowledgement. Whoever raises it sees to
+    it that the work ends some time.
+    """
+
+    code = "unfinished"
+
+
 class Fate(StrEnum):
     """What to do with a message that failed."""
 

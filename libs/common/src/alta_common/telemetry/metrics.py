@@ -25,7 +25,8 @@ event_loop_lag = Gauge("alta_event_loop_lag_seconds", "How late the event loop r
 
 messages_handled = Counter(
     "alta_consumer_messages_total",
-    "Messages taken from a queue, by what became of them: handled, retried, dead_lettered, requeued.",
+    "Messages taken from a queue, by what became of them: handled, handed_on, retried, dead_lettered, requeued; "
+    "ignored, for a broadcast.",
     ("queue", "event_type", "outcome"),
 )
 message_duration = Histogram(
