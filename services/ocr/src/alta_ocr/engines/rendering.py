@@ -108,9 +108,7 @@ class ImageFile:
     def frame(self, index: int) -> Frame:
         """Return one page, not larger than the engine looks at."""
         with _decoding():
-            if index:
-                self._image.seek(index)
-            self._check_size()
+            self._go_to(index)
             width, height = self._image.size
             if self._image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE:
                 width, height = height, width
@@ -119,7 +117,23 @@ class ImageFile:
                 self._image.draft("RGB", (LONG_SIDE_PX, LONG_SIDE_PX))
             return Frame(_shrunk(_bgr(ImageOps.exif_transpose(self._image))), width, height)
 
-    def _check_size(self) -> None:
+    def original(self, index: int) -> Image.Image:
+        """Return one page in its own size, upright by its own account: black and white, gray or RGB."""
+        with _decoding():
+            self._go_to(index)
+            image = ImageOps.exif_transpose(self._image)
+            is_plain = image.mode in {"1", "L", "RGB"} and not image.has_transparency_data
+            return image if is_plain else Image.fromarray(_bgr(image)[:, :, ::-1])
+
+    def is_stored_upright(self, index: int) -> bool:
+        """Say whether a page's pixels are in the order in which a viewer shows them. Checks its size, too."""
+        with _decoding():
+            self._go_to(index)
+            return bool(self._image.getexif().get(ExifTags.Base.Orientation, 1) == 1)
+
+    def _go_to(self, index: int) -> None:
+        if index:
+            self._image.seek(index)
         width, height = self._image.size
         if width * height > self._limits.max_pixels:
             raise _too_large()
