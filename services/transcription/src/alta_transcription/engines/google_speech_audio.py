@@ -1,0 +1,135 @@
+"""What runs in a worker process before Google hears a recording: it is decoded once, to its end.
+
+That tells its true length, which decides how Google is asked and is what Google bills; whether there is any sound in
+it; and leaves a FLAC of 16 kHz mono for all that Google does not take as it is.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from alta_common.workers.child import Reporter
+from alta_common.workers.wire import Task
+from alta_transcription.engines.audio import SAMPLE_RATE, Encoding, Recording, Samples, open_recording
+
+# "Auto-decoding" in the API's reference (AutoDetectDecodingConfig), by FFmpeg's names.
+_TAKEN = {
+    "wav": {"pcm_s16le", "pcm_mulaw", "pcm_alaw"},
+    "flac": {"flac"},
+    "mp3": {"mp3"},
+    "ogg": {"opus"},
+    "matroska,webm": {"opus"},
+    "mov,mp4,m4a,3gp,3g2,mj2": {"aac"},
+    "amr": {"amr_nb", "amr_wb"},
+}
+# FFmpeg has one reader for each of these families, Google takes only some members of them.
+_FAMILY_MARKS = {"matroska,webm": b"webm", "mov,mp4,m4a,3gp,3g2,mj2": b"ftyp"}
+_NOT_TAKEN_BRANDS = (b"3gp", b"3g2")
+_HEAD_BYTES = 64
+_MIN_RATE, _MAX_RATE = 8_000, 48_000
+_SILENCE = 1e-4  # 80 dB below full scale
+_REPORT_SAMPLES = 300 * SAMPLE_RATE
+
+
+@dataclass(frozen=True)
+class PreparedAudio:
+    """A recording that was listened through. `taken_as_it_is`: Google decodes the original; else it is given `flac`."""
+
+    flac: Path
+    duration_ms: int
+    taken_as_it_is: bool
+    silent: bool
+    damaged: bool
+
+
+def prepare_task(path: Path, flac: Path, max_seconds: float) -> Task:
+    """Return the task that decodes `path` into `flac`: it reports seconds and returns a `PreparedAudio`."""
+    return Task(f"{__name__}:prepare", {"path": path, "flac": flac, "max_seconds": max_seconds})
+
+
+def prepare(report: Reporter, path: Path, flac: Path, max_seconds: float) -> PreparedAudio:
+    """Decode a recording. Raises `InputError`, `audio_too_long` as soon as more than `max_seconds` were heard."""
+    meter = _Meter(report)
+    with open_recording(path) as recording:
+        with _flac_writer(flac) as write:
+            for block in meter.watched(recording.blocks(max_seconds)):
+                write(block)
+        return PreparedAudio(
+            flac=flac,
+            duration_ms=round(meter.samples * 1000 / SAMPLE_RATE),
+            taken_as_it_is=not recording.damaged and is_taken(recording, path),
+            silent=meter.peak < _SILENCE,
+            damaged=recording.damaged,
+        )
+
+
+def is_taken(recording: Recording, path: Path) -> bool:
+    """Say whether Google decodes this recording, and hears all of it."""
+    encoding = recording.encoding
+    return _decodes(encoding) and _is_family_member(encoding.container, path)
+
+
+def _decodes(encoding: Encoding) -> bool:
+    # Of several channels Google hears the first only, unless asked to transcribe, and be paid for, each by itself.
+    alone = encoding.channels == 1 and encoding.streams == 1
+    known = encoding.codec in _TAKEN.get(encoding.container, ())
+    return alone and known and _MIN_RATE <= encoding.rate <= _MAX_RATE
+
+
+def _is_family_member(container: str, path: Path) -> bool:
+    mark = _FAMILY_MARKS.get(container)
+    if mark is None:
+        return True
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    return mark in head and not any(head[8:].startswith(brand) for brand in _NOT_TAKEN_BRANDS)
+
+
+class _Meter:
+    """Measures the sound that passes by."""
+
+    def __init__(self, report: Reporter) -> None:
+        self.samples = 0
+        self.peak = 0.0
+        self._report = report
+        self._reported = 0
+
+    def watched(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
+        for block in blocks:
+            if block.size:
+                self.samples += block.size
+                self.peak = max(self.peak, float(np.abs(block).max()))
+                yield block
+            if self.samples - self._reported >= _REPORT_SAMPLES:
+                self._report.count((self.samples - self._reported) // SAMPLE_RATE)
+                self._reported = self.samples
+                self._report(self.samples / SAMPLE_RATE)
+
+
+class _FlacWriter:
+    def __init__(self, output: av.container.OutputContainer) -> None:
+        self._output = output
+        self._stream = output.add_stream("flac", rate=SAMPLE_RATE, layout="mono")
+        self._written = 0
+
+    def __call__(self, block: Samples) -> None:
+        frame = av.AudioFrame.from_ndarray((block * 32767).astype(np.int16).reshape(1, -1), format="s16", layout="mono")
+        frame.sample_rate = SAMPLE_RATE
+        frame.pts = self._written
+        self._written += block.size
+        self._output.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        self._output.mux(self._stream.encode(None))
+
+
+@contextmanager
+def _flac_writer(path: Path) -> Iterator[_FlacWriter]:
+    with av.open(str(path), "w", format="flac") as output:
+        writer = _FlacWriter(output)
+        yield writer
+        writer.finish()
