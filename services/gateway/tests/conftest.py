@@ -106,7 +106,7 @@ class Edge:
     http: httpx.AsyncClient
     settings: GatewaySettings
 
-    async def raw(self, *pieces: bytes, seconds: float = 5) -> bytes:
+    async def raw(self, *pieces: bytes, seconds: float = 60) -> bytes:
         """Send bytes as they are; return everything that comes back until the gateway closes."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
@@ -176,12 +176,13 @@ async def make_edge(service: Service, redis_url: str) -> AsyncIterator[MakeEdge]
                 "auth_jwks_url": f"{service.url}/.well-known/jwks.json",
                 "drain_seconds": 1,
                 # These are about what the gateway does, not about how busy this machine is.
-                "redis_timeout_seconds": 1,
+                "redis_timeout_seconds": 30,
+                "redis_patient_timeout_seconds": 30,
             }
             chosen = GatewaySettings(**{**defaults, **settings})
             gateway, _ = await stack.enter_async_context(create_gateway(chosen))
             port = await stack.enter_async_context(serving(gateway, chosen))
-            http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20, verify=False)
+            http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=120, verify=False)
             await stack.enter_async_context(http)
             return Edge(port, http, chosen)
 

@@ -1,6 +1,5 @@
 import asyncio
 import socket
-import time
 
 import pytest
 
@@ -33,7 +32,8 @@ async def test_a_service_that_does_not_take_the_connection_is_503(make_edge, sig
 
 
 async def test_a_service_that_says_nothing_is_504(make_edge, service, signed_in):
-    edge = await make_edge(upstream_first_byte_seconds=0.3, upstream_long_first_byte_seconds=0.9)
+    hasty = await make_edge(upstream_first_byte_seconds=0.3, upstream_long_first_byte_seconds=600)
+    patient = await make_edge(upstream_first_byte_seconds=600, upstream_long_first_byte_seconds=0.3)
 
     async def silent(scope, receive, send):
         await service.note(scope, receive)
@@ -41,28 +41,24 @@ async def test_a_service_that_says_nothing_is_504(make_edge, service, signed_in)
             pass
 
     service.handlers |= dict.fromkeys(("/v1/projects", "/v1/documents/1", "/v1/projects/1/documents"), silent)
-    began = time.monotonic()
-    answer = await edge.http.get("/v1/projects", headers=signed_in)
-    patient = time.monotonic()
-    waiting = await edge.http.get("/v1/documents/1?wait=30", headers=signed_in)
-    uploaded = await edge.http.post("/v1/projects/1/documents", headers=signed_in, content=b"x" * 100_000)
+    answer = await hasty.http.get("/v1/projects", headers=signed_in)
+    waiting = await patient.http.get("/v1/documents/1?wait=30", headers=signed_in)
+    uploaded = await patient.http.post("/v1/projects/1/documents", headers=signed_in, content=b"x" * 100_000)
 
     assert (answer.status_code, answer.json()["code"]) == (504, "upstream_timeout")
-    assert patient - began < 0.9
     assert {waiting.status_code, uploaded.status_code} == {504}
-    assert time.monotonic() - patient > 1.7
 
 
 async def test_an_upload_that_takes_longer_than_an_answer_may_is_fine(make_edge, service, signed_in):
     edge = await make_edge(
-        upstream_first_byte_seconds=0.2, upstream_long_first_byte_seconds=0.2, upstream_stream_idle_seconds=0.3,
-        upstream_total_seconds=0.2,
+        upstream_first_byte_seconds=2, upstream_long_first_byte_seconds=2, upstream_stream_idle_seconds=10,
+        upstream_total_seconds=2,
     )  # fmt: skip
 
     async def slowly():
         for _ in range(6):
             yield b"x" * 1000
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.4)
 
     answer = await edge.http.post("/v1/projects/1/documents", headers=signed_in, content=slowly())
 
@@ -131,7 +127,7 @@ async def test_a_kept_connection_that_was_closed_costs_no_request(edge, service,
 
 
 async def test_a_service_that_mostly_fails_is_left_alone_and_let_back(make_edge, service, signed_in):
-    edge = await make_edge(breaker_requests=5, breaker_open_seconds=0.4, limits_factor=10)
+    edge = await make_edge(breaker_requests=5, breaker_open_seconds=3, limits_factor=10)
     service.answers("/v1/projects", 500, b'{"code":"internal_error"}', content_type="application/problem+json")
 
     def ask():

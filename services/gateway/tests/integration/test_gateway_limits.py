@@ -13,24 +13,27 @@ def limit_of(answer, policy):
     return int(found[1]), int(found[2])
 
 
-async def test_limited_answers_say_how_the_caller_stands(edge, signed_in):
+async def test_limited_answers_say_how_the_caller_stands(make_edge, signed_in):
+    # One a minute, so that nothing comes back while the test runs.
+    edge = await make_edge(limit_user="60/3600/50")
+
     read = await edge.http.get("/v1/projects", headers=signed_in)
     written = await edge.http.post("/v1/projects", headers=signed_in, json={})
     searched = await edge.http.get("/v1/search?q=x", headers=signed_in)
 
-    assert read.headers["ratelimit-policy"] == '"user";q=300;w=60'
-    assert limit_of(read, "user") == (49, 1)
-    assert limit_of(written, "user")[0] in (47, 48)
-    assert limit_of(searched, "user")[0] in (44, 45, 46)
+    assert read.headers["ratelimit-policy"] == '"user";q=60;w=3600'
+    assert limit_of(read, "user") == (49, 60)
+    assert limit_of(written, "user")[0] == 47
+    assert limit_of(searched, "user")[0] == 44
 
 
 async def test_over_the_limit_is_429_with_the_time_to_wait(make_edge, service, signed_in):
-    edge = await make_edge(limit_user="60/60/3")
+    edge = await make_edge(limit_user="60/3600/3")
 
     answers = [await edge.http.get("/v1/projects", headers=signed_in) for _ in range(4)]
 
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
-    assert answers[3].headers["retry-after"] == "1"
+    assert 1 <= int(answers[3].headers["retry-after"]) <= 60
     assert answers[3].headers["content-type"] == "application/problem+json"
     assert answers[3].json()["code"] == "rate_limited"
     assert limit_of(answers[3], "user")[0] == 0
@@ -38,7 +41,7 @@ async def test_over_the_limit_is_429_with_the_time_to_wait(make_edge, service, s
 
 
 async def test_a_place_comes_free_again(make_edge, signed_in):
-    edge = await make_edge(limit_user="10/1/1")
+    edge = await make_edge(limit_user="1/3/1")
 
     async def fits():
         return (await edge.http.get("/v1/projects", headers=signed_in)).status_code == 200
@@ -49,7 +52,7 @@ async def test_a_place_comes_free_again(make_edge, signed_in):
 
 
 async def test_users_do_not_share_a_limit(make_edge, tokens):
-    edge = await make_edge(limit_user="60/60/1")
+    edge = await make_edge(limit_user="60/3600/1")
 
     answers = [await edge.http.get("/v1/projects", headers=tokens.headers(new_id())) for _ in range(3)]
 
@@ -69,12 +72,12 @@ async def test_a_batch_of_fifty_uploads_at_once_is_an_ordinary_thing(edge, servi
 
 
 async def test_strangers_share_the_limit_of_their_address(make_edge):
-    edge = await make_edge(limit_anonymous="60/60/2")
+    edge = await make_edge(limit_anonymous="60/3600/2")
 
     answers = [await edge.http.post("/v1/auth/register", json={"n": n}) for n in range(3)]
 
     assert [answer.status_code for answer in answers] == [200, 200, 429]
-    assert answers[0].headers["ratelimit-policy"] == '"anonymous";q=60;w=60'
+    assert answers[0].headers["ratelimit-policy"] == '"anonymous";q=60;w=3600'
 
 
 async def test_sign_ins_are_counted_for_the_account_however_it_is_spelled(make_edge, service):
@@ -93,7 +96,7 @@ async def test_sign_ins_are_counted_for_the_account_however_it_is_spelled(make_e
         re.findall(r'"(\w+)"', answers[0].headers["ratelimit-policy"])
     )
     assert (refused.status_code, other.status_code) == (429, 200)
-    assert 25 <= int(refused.headers["retry-after"]) <= 30
+    assert 1 <= int(refused.headers["retry-after"]) <= 30
 
 
 async def test_a_refused_request_costs_nothing_anywhere(make_edge, redis_url):
@@ -113,7 +116,7 @@ async def test_other_ways_in_have_their_limits(edge):
     oauth = [await edge.http.post("/v1/oauth/token", data={"username": "a@b.c", "password": "x"}) for _ in range(2)]
 
     assert [answer.status_code for answer in resent] == [200, 200, 200, 429]
-    assert 7100 <= int(resent[3].headers["retry-after"]) <= 7200
+    assert 7000 <= int(resent[3].headers["retry-after"]) <= 7200
     assert [answer.status_code for answer in forgot] == [200] * 5 + [429]
     assert limit_of(oauth[1], "login_account")[0] == 8
 
@@ -143,7 +146,8 @@ async def test_an_ended_session_stops_at_the_next_request(edge, tokens, user_id,
     assert 'error="invalid_token"' in after.headers["www-authenticate"]
 
 
-async def test_counts_survive_a_redis_that_forgot_the_script(edge, signed_in, redis_url):
+async def test_counts_survive_a_redis_that_forgot_the_script(make_edge, signed_in, redis_url):
+    edge = await make_edge(limit_user="60/3600/50")
     await edge.http.get("/v1/projects", headers=signed_in)
     redis = Redis.from_url(redis_url)
 
@@ -173,12 +177,12 @@ async def away():
 
 @pytest.mark.parametrize("kind", ["refusing", "silent"])
 async def test_without_redis_ordinary_requests_go_on_within_limits(make_edge, signed_in, away, kind):
-    edge = await make_edge(redis_url=away[kind], redis_timeout_seconds=0.05, limit_user="60/60/5")
+    edge = await make_edge(redis_url=away[kind], redis_timeout_seconds=0.05, limit_user="60/3600/5")
 
     answers = [await edge.http.get("/v1/projects", headers=signed_in) for _ in range(6)]
 
     assert [answer.status_code for answer in answers] == [200] * 5 + [429]
-    assert answers[0].headers["ratelimit-policy"] == '"user";q=60;w=60'
+    assert answers[0].headers["ratelimit-policy"] == '"user";q=60;w=3600'
 
 
 @pytest.mark.parametrize("kind", ["refusing", "silent"])
@@ -236,15 +240,14 @@ async def _pump(reader, writer):
 
 
 async def test_many_requests_at_once_wait_for_a_connection_to_redis(make_edge, signed_in):
-    edge = await make_edge(redis_pool_size=2, limit_user="60/60/40", connections_per_address=200)
+    edge = await make_edge(redis_pool_size=2, limit_user="60/3600/40", connections_per_address=200)
 
     async def ask():
         return (await edge.http.get("/v1/projects", headers=signed_in)).status_code
 
     statuses = await asyncio.gather(*(ask() for _ in range(60)))
 
-    assert statuses.count(429) >= 15
-    assert set(statuses) == {200, 429}
+    assert (statuses.count(200), statuses.count(429)) == (40, 20)
 
 
 async def test_one_factor_widens_all_limits_but_those_that_guard_an_account(make_edge, signed_in):

@@ -9,16 +9,9 @@ import orjson
 import psutil
 
 from alta_common.testing import eventually
+from alta_stack.processes import free_ports
 
 MIB = 1024 * 1024
-
-
-def free_ports(count):
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 @asynccontextmanager
@@ -31,7 +24,8 @@ async def process(service, redis_url, **more):
         "IDENTITY_URL": service.url,
         "PROJECTS_URL": service.url,
         "AUTH_JWKS_URL": f"{service.url}/.well-known/jwks.json",
-        "DRAIN_SECONDS": "5",
+        "DRAIN_SECONDS": "60",
+        "REDIS_TIMEOUT_SECONDS": "30",
         **more,
     }
     started = await asyncio.create_subprocess_exec(
@@ -119,7 +113,7 @@ async def test_a_stop_finishes_what_runs_and_exits_cleanly(service, redis_url, s
         await began.wait()
         started.send_signal(signal.SIGTERM)
 
-        async with httpx.AsyncClient(trust_env=False, verify=False) as outside:
+        async with httpx.AsyncClient(trust_env=False, verify=False, timeout=60) as outside:
 
             async def is_draining():
                 ready = await outside.get(f"http://127.0.0.1:{internal}/health/ready")
@@ -166,7 +160,7 @@ async def test_metrics_are_counted_by_route_and_stay_inside(service, redis_url, 
         await http.get("/v1/documents/0199", headers=signed_in)
         await http.get("/nowhere")
         outside = await http.get("/metrics")
-        async with httpx.AsyncClient(trust_env=False, verify=False) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=False, timeout=60) as client:
             metrics = (await client.get(f"http://127.0.0.1:{internal}/metrics")).text
 
     assert outside.status_code == 404
