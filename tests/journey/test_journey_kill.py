@@ -36,7 +36,7 @@ async def test_a_batch_survives_the_death_of_ocr_and_relay(stack: Stack, client:
         file.write_bytes(page(number))
 
     items = [await client.upload(project["id"], file) for file in files]
-    await eventually(lambda: at_least_done(client, project["id"], DONE_BEFORE_KILL), within=timedelta(seconds=120))
+    await eventually(lambda: at_least_done(client, project["id"], DONE_BEFORE_KILL), within=timedelta(seconds=240))
     killed = {service: stack.kill(service) for service in ("ocr", "outbox-relay")}
     more = await client.upload(project["id"], late(tmp_path))
     finished = await asyncio.gather(*(client.wait_for(item, within_seconds=240) for item in [*items, more]))

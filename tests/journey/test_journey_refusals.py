@@ -81,7 +81,7 @@ def assert_problem(answer: httpx.Response, status: int, code: str) -> None:
 
 
 async def test_who_is_not_signed_in_gets_401(stack: Stack) -> None:
-    async with httpx.AsyncClient(base_url=stack.gateway) as anybody:
+    async with httpx.AsyncClient(base_url=stack.gateway, timeout=60) as anybody:
         answer = await anybody.get("/v1/projects")
 
     assert answer.headers["www-authenticate"].startswith("Bearer")
@@ -192,7 +192,7 @@ async def test_the_same_bytes_are_one_document(client: AltaClient) -> None:
 
 @pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/openapi.json", "/docs"])
 async def test_what_needs_no_account_answers_anybody(stack: Stack, path: str) -> None:
-    async with httpx.AsyncClient(base_url=stack.gateway) as anybody:
+    async with httpx.AsyncClient(base_url=stack.gateway, timeout=60) as anybody:
         answer = await anybody.get(path)
 
     assert answer.status_code == 200

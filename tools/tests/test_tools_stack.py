@@ -50,13 +50,13 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 
 async def test_a_process_that_is_killed_is_started_again(start: Start) -> None:
     running = start(_SERVER)
-    await running.until_ready(timedelta(seconds=30))
+    await running.until_ready(timedelta(seconds=120))
     first = running.pid
 
     await running.stop(timedelta(seconds=0))
     how = await running.until_ended()
     await running.start_again()
-    await running.until_ready(timedelta(seconds=30))
+    await running.until_ready(timedelta(seconds=120))
 
     assert how in {"was killed by SIGTERM", "was killed by SIGKILL"}
     assert running.pid != first
@@ -67,7 +67,7 @@ async def test_a_process_that_ends_while_starting_is_named_with_the_end_of_its_l
     running = start(_BROKEN)
 
     with pytest.raises(StackError, match=r"ocr ended with status 2 while starting.*(\n.*)*REDIS_URL"):
-        await running.until_ready(timedelta(seconds=30))
+        await running.until_ready(timedelta(seconds=120))
 
 
 async def test_a_process_that_never_answers_is_given_up(start: Start) -> None:

@@ -2,9 +2,7 @@
 
 import asyncio
 import signal
-import socket
 import sys
-from datetime import timedelta
 
 import httpx
 import pytest
@@ -12,22 +10,18 @@ from cryptography.fernet import Fernet
 
 from alta_common.testing import eventually
 from alta_common.testing.plugin import MakeDatabase
-
-
-def free_port():
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
+from alta_stack.processes import free_ports
 
 
 @pytest.fixture
 async def environment(make_database: MakeDatabase, redis_url):
     empty = await make_database()
+    public, internal = free_ports(2)
     return {
         **empty.environment("identity"),
         "REDIS_URL": redis_url,
-        "HTTP_PORT": str(free_port()),
-        "INTERNAL_PORT": str(free_port()),
+        "HTTP_PORT": str(public),
+        "INTERNAL_PORT": str(internal),
         "MAIL_SEALING_KEY": Fernet.generate_key().decode(),
         "IDENTITY_KEY_ENCRYPTION_KEY": Fernet.generate_key().decode(),
         "IDENTITY_PASSWORD_PEPPER": "a pepper that is only for tests",
@@ -47,8 +41,8 @@ async def test_it_migrates_serves_and_stops_cleanly(environment):
     internal = f"http://127.0.0.1:{environment['INTERNAL_PORT']}"
     public = f"http://127.0.0.1:{environment['HTTP_PORT']}"
     try:
-        async with httpx.AsyncClient() as client:
-            await eventually(lambda: is_ready(client, internal), within=timedelta(seconds=20))
+        async with httpx.AsyncClient(timeout=60) as client:
+            await eventually(lambda: is_ready(client, internal))
             body = {"email": "ada@example.com", "password": "violet-kettle-orbit-93", "full_name": "Ada"}
             assert (await client.post(f"{public}/v1/auth/register", json=body)).status_code == 202
             assert len((await client.get(f"{public}/.well-known/jwks.json")).json()["keys"]) == 1

@@ -23,8 +23,8 @@ from alta_common.storage.filesystem import FilesystemObjectStorage
 from alta_common.testing import eventually
 from alta_common.testing.messages import Heard, listening, publish
 
-STARTED = timedelta(seconds=60)
-ANSWERED = timedelta(seconds=60)
+STARTED = timedelta(seconds=120)
+ANSWERED = timedelta(seconds=120)
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -45,7 +45,7 @@ class Service:
 
     async def get(self, path: str) -> httpx.Response:
         port = self.logged("internal.listening")[0]["port"]
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             return await client.get(f"http://127.0.0.1:{port}{path}")
 
     async def is_ready(self) -> bool:
@@ -158,7 +158,7 @@ async def test_requests_are_answered(
         assert first["traceparent"].split("-")[1] == TRACE.split("-")[1]
         assert answers(heard, letter)[0]["data"]["engine_name"] == "pdf-text"
         assert answers(heard, nothing)[0]["data"]["code"] == "unsupported_media_type"
-        assert heard.types.count("DOCUMENT_OCR_PROGRESSED") == 2
+        assert all(progress_of(heard, one) for one in (scan, letter))
 
         metrics = (await service.get("/metrics")).text
         assert 'alta_ocr_jobs_total{outcome="completed"} 2.0' in metrics
@@ -168,7 +168,7 @@ async def test_requests_are_answered(
         assert (await service.get("/health/live")).status_code == 200
 
         service.process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(service.process.wait(), 20) == 0
+        assert await asyncio.wait_for(service.process.wait(), 60) == 0
 
 
 async def test_what_a_killed_or_stopped_service_was_at_is_done_by_the_next(
@@ -192,7 +192,7 @@ async def test_what_a_killed_or_stopped_service_was_at_is_done_by_the_next(
             await publish(rabbitmq_url, endless)
             await eventually(lambda: progress_of(heard, endless), ANSWERED)
             service.process.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(service.process.wait(), 20) == 0
+            assert await asyncio.wait_for(service.process.wait(), 60) == 0
 
         for request in requests:
             assert len({envelope["id"] for envelope in answers(heard, request)}) == 1

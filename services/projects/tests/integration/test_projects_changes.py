@@ -17,7 +17,7 @@ from alta_projects.repositories.changes import ChangeAnnouncer, ChangeFeed
 async def feed(engine: AsyncEngine) -> AsyncIterator[ChangeFeed]:
     feed = ChangeFeed(engine)
     feed.start()
-    await asyncio.wait_for(feed.is_listening.wait(), 5)
+    await asyncio.wait_for(feed.is_listening.wait(), 60)
     yield feed
     await feed.stop()
 
@@ -27,7 +27,7 @@ async def test_news_reach_those_who_wait_for_it_and_nobody_else(feed: ChangeFeed
 
     with feed.watch(one) as changed, feed.watch(other) as unchanged:
         await ChangeAnnouncer(engine).announce(one)
-        await asyncio.wait_for(changed.wait(), 5)
+        await asyncio.wait_for(changed.wait(), 60)
 
         assert not unchanged.is_set()
     assert not feed._waiters
@@ -45,11 +45,11 @@ async def test_a_lost_connection_wakes_everybody_and_is_made_again(
             "AND datname = current_database()"
         )
         await eventually(lambda: not feed.is_listening.is_set())
-        await asyncio.wait_for(changed.wait(), 10)
+        await asyncio.wait_for(changed.wait(), 60)
         changed.clear()
-        await asyncio.wait_for(feed.is_listening.wait(), 10)
+        await asyncio.wait_for(feed.is_listening.wait(), 60)
         await ChangeAnnouncer(engine).announce(item_id)
-        await asyncio.wait_for(changed.wait(), 5)
+        await asyncio.wait_for(changed.wait(), 60)
     await superuser.close()
 
 

@@ -16,6 +16,9 @@ from alta_projects.application.results import ResultService
 from alta_projects.models.document import Document
 from alta_projects.repositories.changes import ChangeAnnouncer
 
+BEFORE_THE_NEXT_LOOK = 25
+"""Seconds; whoever missed the news would look by itself after 30."""
+
 
 @pytest.fixture
 def results(sessions: Sessions, engine: AsyncEngine) -> ResultService:
@@ -39,18 +42,17 @@ async def test_a_waiting_client_hears_of_the_result_at_once(
     api: Any, ada: Any, document: dict[str, Any], results: ResultService, engines: Any
 ) -> None:
     feed = api.app.state.use_cases.items._feed
-    await asyncio.wait_for(feed.is_listening.wait(), 5)
+    await asyncio.wait_for(feed.is_listening.wait(), 60)
     waiting = [
-        asyncio.create_task(ada.http.get(f"/v1/documents/{document['id']}", params={"wait": 30})) for _ in range(20)
+        asyncio.create_task(ada.http.get(f"/v1/documents/{document['id']}", params={"wait": 60})) for _ in range(20)
     ]
     await eventually(lambda: len(feed._waiters.get(document["id"], ())) == 20)
 
-    told_at = time.monotonic()
     await results.record_completion(Document, await engines.completed(document))
-    answers = await asyncio.gather(*waiting)
+    async with asyncio.timeout(BEFORE_THE_NEXT_LOOK):
+        answers = await asyncio.gather(*waiting)
 
     assert {answer.json()["status"] for answer in answers} == {"completed"}
-    assert time.monotonic() - told_at < 2
     assert not feed._waiters
 
 
@@ -58,7 +60,7 @@ async def test_a_waiting_client_hears_of_progress(
     api: Any, ada: Any, document: dict[str, Any], results: ResultService, engines: Any
 ) -> None:
     path, feed = f"/v1/documents/{document['id']}", api.app.state.use_cases.items._feed
-    await asyncio.wait_for(feed.is_listening.wait(), 5)
+    await asyncio.wait_for(feed.is_listening.wait(), 60)
     await results.record_progress(Document, engines.progressed(document, 1))
     waiting = asyncio.create_task(ada.http.get(path, params={"wait": 30}))
     await eventually(lambda: document["id"] in feed._waiters)
@@ -75,32 +77,31 @@ async def test_a_wait_that_is_over_answers_with_what_is(ada: Any, document: dict
     answer = await ada.http.get(f"/v1/documents/{document['id']}", params={"wait": 1})
 
     assert (answer.status_code, answer.json()["status"]) == (200, "queued")
-    assert 0.9 < time.monotonic() - begun < 5
+    assert time.monotonic() - begun > 0.9
 
 
 async def test_what_is_final_or_unknown_to_the_client_is_answered_at_once(
     ada: Any, document: dict[str, Any], results: ResultService, engines: Any
 ) -> None:
     path = f"/v1/documents/{document['id']}"
-    begun = time.monotonic()
 
-    news = await ada.http.get(path, params={"wait": 30}, headers={"If-None-Match": '"0"'})
-    await results.record_completion(Document, await engines.completed(document))
-    final = await ada.http.get(path, params={"wait": 30})
+    async with asyncio.timeout(BEFORE_THE_NEXT_LOOK):
+        news = await ada.http.get(path, params={"wait": 60}, headers={"If-None-Match": '"0"'})
+        await results.record_completion(Document, await engines.completed(document))
+        final = await ada.http.get(path, params={"wait": 60})
 
     assert (news.json()["status"], final.json()["status"]) == ("queued", "completed")
-    assert time.monotonic() - begun < 10
 
 
 async def test_a_waiting_client_hears_that_the_document_is_gone(api: Any, ada: Any, document: dict[str, Any]) -> None:
     path, feed = f"/v1/documents/{document['id']}", api.app.state.use_cases.items._feed
-    await asyncio.wait_for(feed.is_listening.wait(), 5)
+    await asyncio.wait_for(feed.is_listening.wait(), 60)
     waiting = asyncio.create_task(ada.http.get(path, params={"wait": 30}))
     await eventually(lambda: document["id"] in feed._waiters)
 
     await ada.http.delete(path)
 
-    assert (await asyncio.wait_for(waiting, 5)).status_code == 404
+    assert (await asyncio.wait_for(waiting, 60)).status_code == 404
 
 
 async def test_nobody_waits_longer_than_the_process_runs(api: Any, ada: Any, document: dict[str, Any]) -> None:
@@ -110,4 +111,4 @@ async def test_nobody_waits_longer_than_the_process_runs(api: Any, ada: Any, doc
 
     feed.release()
 
-    assert (await asyncio.wait_for(waiting, 5)).json()["status"] == "queued"
+    assert (await asyncio.wait_for(waiting, 60)).json()["status"] == "queued"

@@ -23,7 +23,7 @@ def hear(path: Path) -> tuple[Summary, list[Segment]]:
     return summary, [segment for message in messages for segment in message.value.segments]
 
 
-def test_real_english_is_heard_well_and_fast(shared_data, word_errors, capsys) -> None:
+def test_real_english_is_heard_well(shared_data, word_errors, capsys) -> None:
     with (shared_data / "manifest.tsv").open() as file:
         rows = [row for row in csv.DictReader(file, delimiter="\t") if row["kind"] == "audio" and row["truth"]]
     warm_up(Reporter(lambda _: None), CONFIG)
@@ -45,7 +45,6 @@ def test_real_english_is_heard_well_and_fast(shared_data, word_errors, capsys) -
         )
     assert words > 100
     assert wrong / words <= 0.05
-    assert cpu_seconds / audio_seconds <= 0.08
 
 
 def test_german_is_flagged(shared_data) -> None:

@@ -28,7 +28,7 @@ class Process:
             "RABBITMQ_URL": rabbitmq_url,
             "STORAGE_DIR": str(folder / "storage"),
             "INTERNAL_PORT": "0",
-            "DRAIN_SECONDS": "20",
+            "DRAIN_SECONDS": "120",
             "PATH": "/usr/bin:/bin",
         }
         self.process: asyncio.subprocess.Process
@@ -37,7 +37,7 @@ class Process:
         command = (sys.executable, "-m", "alta_transcription.worker")
         with self._log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(*command, env=self._environment, stdout=log, stderr=log)
-        await eventually(lambda: self.answers("/health/ready"), 60)
+        await eventually(lambda: self.answers("/health/ready"), 120)
 
     def lines(self) -> list[dict[str, object]]:
         found = []
@@ -48,7 +48,7 @@ class Process:
 
     def answers(self, path: str) -> str:
         (port,) = [line["port"] for line in self.lines() if line.get("event") == "internal.listening"][-1:]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=3) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             return answer.read().decode()
 
     async def stop(self, number: int = signal.SIGTERM) -> int:
@@ -89,9 +89,9 @@ async def test_a_recording_is_transcribed_and_the_same_request_again_is_the_same
 
     traceparent = f"00-{TRACE}-b7ad6b7169203331-01"
     await publish(rabbitmq_url, request, correlation_id="req-1", traceparent=traceparent)
-    await eventually(lambda: of(answers, "COMPLETED"), 60)
+    await eventually(lambda: of(answers, "COMPLETED"), 120)
     await publish(rabbitmq_url, request)
-    await eventually(lambda: len(of(answers, "COMPLETED")) == 2, 30)
+    await eventually(lambda: len(of(answers, "COMPLETED")) == 2, 120)
 
     first, second = of(answers, "COMPLETED")
     assert first["id"] == second["id"]
@@ -123,7 +123,7 @@ async def test_a_file_at_fault_and_the_one_behind_it(
 
     await publish(rabbitmq_url, bad)
     await publish(rabbitmq_url, good)
-    await eventually(lambda: of(answers, "FAILED") and of(answers, "COMPLETED"), 60)
+    await eventually(lambda: of(answers, "FAILED") and of(answers, "COMPLETED"), 120)
 
     (failed,) = of(answers, "FAILED")
     assert failed["data"]["code"] == "unsupported_media_type"
@@ -135,17 +135,17 @@ async def test_a_killed_service_leaves_the_work_to_the_next_and_sigterm_lets_it_
     process: Process, answers: Heard, rabbitmq_url: str, a_request, tmp_path: Path, speech, encode
 ) -> None:
     request = a_request()
-    path = encode(tmp_path / "long.flac", "flac", "flac", samples=[speech] * 3)
+    path = encode(tmp_path / "long.flac", "flac", "flac", samples=[speech] * 8)
     await process.storage.put_bytes(request.object_key, path.read_bytes(), "audio/flac")
     await publish(rabbitmq_url, request)
-    await eventually(lambda: of(answers, "PROGRESSED"), 30)
+    await eventually(lambda: of(answers, "PROGRESSED"), 120)
 
     assert await process.stop(signal.SIGKILL) == -signal.SIGKILL
     assert not of(answers, "COMPLETED")
     begun = len(of(answers, "PROGRESSED"))
     await process.start()
-    await eventually(lambda: len(of(answers, "PROGRESSED")) > begun, 30)
+    await eventually(lambda: len(of(answers, "PROGRESSED")) > begun, 120)
 
     assert await process.stop(signal.SIGTERM) == 0
-    await eventually(lambda: of(answers, "COMPLETED"), 5)
+    await eventually(lambda: of(answers, "COMPLETED"), 120)
     assert len(of(answers, "COMPLETED")) == 1
