@@ -1,0 +1,115 @@
+"""Google Speech-to-Text v2: short recordings in one call, long ones through Cloud Storage."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alta_common.contracts.results import EngineInfo
+from alta_common.engines.port import SourceFile
+from alta_common.workers.pool import WorkerPool
+from alta_transcription import metrics
+from alta_transcription.engines.confidence import warnings_of
+from alta_transcription.engines.engine import Progress, SpeechOptions, Transcription
+from alta_transcription.engines.google_speech_api import SpeechApi
+from alta_transcription.engines.google_speech_audio import PreparedAudio, prepare_task
+from alta_transcription.engines.google_speech_batch import BatchRecognizer, results_of
+from alta_transcription.engines.google_speech_results import language_of, segments_of
+from alta_transcription.engines.worker_faults import worker_faults
+
+NAME = "google-speech"
+
+LONGEST_SECONDS = 8 * 3600.0
+"""What Google takes in one file."""
+
+
+@dataclass(frozen=True)
+class GoogleSpeechLimits:
+    """What is asked of Google, and how. The defaults are Google's limits for a call with the sound in it."""
+
+    max_audio_seconds: float = LONGEST_SECONDS
+    prepare_seconds: float = 1200.0
+    """How long decoding may take here."""
+    inline_bytes: int = 10_000_000
+    inline_seconds: float = 59.5
+    """Half a second less than a minute: what encoders pad, Google counts as well."""
+
+
+class GoogleSpeechEngine:
+    """Transcribes with Google. `pool` decodes; it and the API are started and closed by their owner."""
+
+    def __init__(self, api: SpeechApi, batch: BatchRecognizer, pool: WorkerPool, limits: GoogleSpeechLimits) -> None:
+        self._api = api
+        self._batch = batch
+        self._pool = pool
+        self._limits = limits
+        self._info = EngineInfo(name=NAME, version=api.config.model, config_hash=api.config.hash)
+
+    async def transcribe(self, source: SourceFile, options: SpeechOptions, progress: Progress) -> Transcription:
+        """Return what is said in `source`.
+
+        Raises `EngineError`, and `UnavailableError` when Google or the bucket do not answer. Being cancelled leaves an
+        operation at Google running, for the next call with the same `options.operations`.
+        """
+        audio = await self._prepare(source.path, progress)
+        try:
+            # Silence would cost as much as speech.
+            results = [] if audio.silent else await self._hear(source.path, audio, options, progress)
+        finally:
+            await asyncio.to_thread(audio.flac.unlink, missing_ok=True)
+        segments = await asyncio.to_thread(segments_of, results, audio.duration_ms)
+        return Transcription(
+            engine=self._info,
+            language=language_of(results),
+            duration_ms=audio.duration_ms,
+            segments=segments,
+            warnings=warnings_of(segments, other_language=False, damaged=audio.damaged),
+        )
+
+    async def abandon(self, options: SpeechOptions) -> None:
+        """End the operation that works on the request, and remove what it reads."""
+        await self._batch.abandon(options.operations)
+
+    async def check(self) -> None:
+        """Raise `UnavailableError` while no worker is warm or the connection to Google is broken."""
+        await self._pool.check()
+        self._api.check()
+
+    async def _prepare(self, path: Path, progress: Progress) -> PreparedAudio:
+        task = prepare_task(path, path.with_name("google.flac"), min(self._limits.max_audio_seconds, LONGEST_SECONDS))
+        with worker_faults(NAME):
+            audio: PreparedAudio = await self._pool.run(
+                task, on_progress=lambda seconds: progress(0, seconds), seconds=self._limits.prepare_seconds
+            )
+        progress(0, audio.duration_ms / 1000)
+        return audio
+
+    async def _hear(
+        self, path: Path, audio: PreparedAudio, options: SpeechOptions, progress: Progress
+    ) -> Sequence[Any]:
+        """Return Google's results, raw protocol buffers."""
+        content = await asyncio.to_thread(self._inline_content, path, audio)
+        if content is not None:
+            response = await self._api.recognize(content, options.language)
+            self._account(response.metadata)
+            return list(response.results)
+        seconds = audio.duration_ms / 1000
+        result = await self._batch.recognize(
+            audio.flac, options.language, options.operations, lambda percent: progress(seconds * percent / 100, seconds)
+        )
+        self._account(result.metadata)
+        return results_of(result)
+
+    def _inline_content(self, path: Path, audio: PreparedAudio) -> bytes | None:
+        """Return what fits into a call: the original where Google takes it, else the FLAC; None for long recordings."""
+        if audio.duration_ms > self._limits.inline_seconds * 1000:
+            return None
+        files = [path, audio.flac] if audio.taken_as_it_is else [audio.flac]
+        fitting = (file for file in files if file.stat().st_size <= self._limits.inline_bytes)
+        file = next(fitting, None)
+        return None if file is None else file.read_bytes()
+
+    def _account(self, metadata: Any) -> None:
+        billed = metadata.total_billed_duration.ToMilliseconds() / 1000
+        metrics.google_billed_seconds.labels(self._api.config.model).inc(billed)
