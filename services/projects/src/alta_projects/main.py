@@ -26,9 +26,12 @@ from alta_projects.api import documents, members, projects, voice_samples
 from alta_projects.api.deps import UseCases
 from alta_projects.api.problems import install_statuses
 from alta_projects.application.audit import ProjectAudit
+from alta_projects.application.cancellations import Cancellations
 from alta_projects.application.items import ItemService
 from alta_projects.application.members import MemberService
 from alta_projects.application.projects import ProjectService
+from alta_projects.application.result_reader import ResultReader
+from alta_projects.application.runs import RunService
 from alta_projects.application.uploads import Intake, UploadService
 from alta_projects.models.document import Document
 from alta_projects.models.media_item import MediaItem
@@ -70,6 +73,7 @@ def create_use_cases(settings: ProjectsSettings, parts: Parts) -> UseCases:
         VoiceSample: Intake(VOICE_TYPES, settings.voice_max_bytes),
     }
     announcer = ChangeAnnouncer(parts.engine)
+    cancellations = Cancellations(parts.storage, outbox)
     return UseCases(
         projects=ProjectService(sessions, outbox, audit),
         members=MemberService(sessions, outbox, audit),
@@ -80,6 +84,7 @@ def create_use_cases(settings: ProjectsSettings, parts: Parts) -> UseCases:
             audit=audit,
             intakes=intakes,
             unclaimed_for=settings.unclaimed_for,
+            patience=settings.processing_patience,
         ),
         items=ItemService(
             sessions,
@@ -87,7 +92,17 @@ def create_use_cases(settings: ProjectsSettings, parts: Parts) -> UseCases:
             audit=audit,
             changes=announcer,
             feed=parts.feed,
+            cancellations=cancellations,
             look_again=settings.wait_look_again,
+        ),
+        results=ResultReader(sessions, parts.storage),
+        runs=RunService(
+            sessions,
+            outbox,
+            audit=audit,
+            changes=announcer,
+            cancellations=cancellations,
+            patience=settings.processing_patience,
         ),
         keys=IdempotencyKeys(SCHEMA),
         intakes=intakes,

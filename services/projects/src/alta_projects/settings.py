@@ -29,6 +29,15 @@ class ProjectsSettings(ServiceSettings, HttpSettings, PostgresSettings, StorageS
         5.0, gt=0, description="How often a long poll looks by itself, should news of a change be lost."
     )
 
+    processing_deadline_hours: float = Field(
+        24.0, gt=0, le=168, description="What is not read after this fails with `timeout`; projects may set their own."
+    )
+
+    @property
+    def processing_patience(self) -> timedelta:
+        """Return how long a run may take where the project's settings say nothing."""
+        return timedelta(hours=self.processing_deadline_hours)
+
     @property
     def unclaimed_for(self) -> timedelta:
         """Return how long a stored file may lie without a row."""
@@ -45,6 +54,9 @@ class ProjectsWorkerSettings(ServiceSettings, PostgresSettings, RabbitmqSettings
 
     results_prefetch: int = Field(10, ge=1, le=200, description="Results that are taken in at once.")
     sweep_interval_seconds: float = Field(600.0, gt=0, description="Time between two sweeps.")
+    run_watch_interval_seconds: float = Field(
+        30.0, gt=0, description="Time between two looks for runs that are past their deadline."
+    )
 
 
 class OutboxRelaySettings(Settings):

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -16,12 +17,15 @@ from alta_common.http.health import Check, InternalServer
 from alta_common.http.idempotency import IdempotencyKeys
 from alta_common.inbox import Inbox
 from alta_common.messaging.consumers import ConsumerApp
+from alta_common.outbox import Outbox, OutboxWakeup
 from alta_common.settings import load
-from alta_common.storage import create_storage
+from alta_common.storage import ObjectStorage, create_storage
 from alta_common.telemetry.setup import setup_telemetry
 from alta_projects.application.audit import ProjectAudit
+from alta_projects.application.cancellations import Cancellations
 from alta_projects.application.people import PersonService
 from alta_projects.application.results import ResultService
+from alta_projects.application.run_watch import RunWatch
 from alta_projects.application.sweep import Sweeper
 from alta_projects.consumers import create_consumers
 from alta_projects.repositories.changes import ChangeAnnouncer
@@ -45,16 +49,17 @@ def create_consumer_app(settings: ProjectsWorkerSettings, engine: AsyncEngine) -
 @asynccontextmanager
 async def regularly(job: Callable[[], Awaitable[None]], every: timedelta) -> AsyncIterator[None]:
     """Do `job` now and again while the block runs. A failure is logged, and the next time tries again."""
+    name = getattr(job, "__qualname__", repr(job))
 
     async def repeat() -> None:
         while True:
             try:
                 await job()
             except Exception as error:  # noqa: BLE001  the loop must outlive whatever the database or the store do
-                log.warning("sweep.failed", error=repr(error))
+                log.warning("job.failed", job=name, error=repr(error))
             await asyncio.sleep(every.total_seconds())
 
-    task = asyncio.create_task(repeat(), name="sweep")
+    task = asyncio.create_task(repeat(), name=name)
     try:
         yield
     finally:
@@ -63,12 +68,44 @@ async def regularly(job: Callable[[], Awaitable[None]], every: timedelta) -> Asy
             await task
 
 
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """What this process does regularly besides consuming."""
+
+    sweeper: Sweeper
+    watch: RunWatch
+
+    @asynccontextmanager
+    async def running(self, settings: ProjectsWorkerSettings) -> AsyncIterator[None]:
+        """Do all of it while the block runs."""
+        async with AsyncExitStack() as stack:
+            for job, seconds in (
+                (self.sweeper.sweep, settings.sweep_interval_seconds),
+                (self.watch.look, settings.run_watch_interval_seconds),
+            ):
+                await stack.enter_async_context(regularly(job, timedelta(seconds=seconds)))
+            yield
+
+
+def create_jobs(engine: AsyncEngine, storage: ObjectStorage, outbox: Outbox) -> Jobs:
+    """Build the regular work of this process."""
+    sessions, audit = create_sessions(engine), ProjectAudit(AuditTrail(SCHEMA))
+    cancellations = Cancellations(storage, outbox)
+    return Jobs(
+        sweeper=Sweeper(
+            sessions, storage, keys=IdempotencyKeys(SCHEMA), inbox=Inbox(SCHEMA), cancellations=cancellations
+        ),
+        watch=RunWatch(sessions, audit, ChangeAnnouncer(engine), cancellations),
+    )
+
+
 async def run(settings: ProjectsWorkerSettings) -> None:
     """Consume until told to stop."""
     engine = create_engine(settings, application_name=SERVICE)
     storage = create_storage(settings)
     app = create_consumer_app(settings, engine)
-    sweeper = Sweeper(create_sessions(engine), storage, IdempotencyKeys(SCHEMA), Inbox(SCHEMA))
+    wakeup = OutboxWakeup(engine, SCHEMA)
+    jobs = create_jobs(engine, storage, Outbox(SCHEMA, wakeup))
     checks: dict[str, Check] = {
         "database": partial(check_database, engine),
         "storage": storage.check,
@@ -77,9 +114,10 @@ async def run(settings: ProjectsWorkerSettings) -> None:
     internal = InternalServer(settings.internal_host, settings.internal_port, checks)
     await internal.start()
     try:
-        async with regularly(sweeper.sweep, timedelta(seconds=settings.sweep_interval_seconds)):
+        async with jobs.running(settings):
             await _consume_until_stopped(app, internal)
     finally:
+        await wakeup.aclose()
         await engine.dispose()
         await internal.stop()
 

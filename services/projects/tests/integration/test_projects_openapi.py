@@ -47,6 +47,9 @@ def test_all_calls_of_the_contract_are_there(document: dict[str, Any]) -> None:
                 f"DELETE /v1/{noun}/{{{name}}}",
                 f"GET /v1/{noun}/{{{name}}}/content",
                 f"GET /v1/{noun}/{{{name}}}/result",
+                f"GET /v1/{noun}/{{{name}}}/revisions",
+                f"POST /v1/{noun}/{{{name}}}/reprocess",
+                f"POST /v1/{noun}/{{{name}}}/cancel",
             )
         ),
     }

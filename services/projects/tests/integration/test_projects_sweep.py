@@ -12,8 +12,10 @@ from alta_common.db.engine import Sessions
 from alta_common.http.idempotency import IdempotencyKeys
 from alta_common.ids import new_id
 from alta_common.inbox import Inbox
+from alta_common.outbox import Outbox
 from alta_common.storage import ObjectNotFoundError
 from alta_common.storage.filesystem import FilesystemObjectStorage
+from alta_projects.application.cancellations import Cancellations
 from alta_projects.application.sweep import Sweeper
 from alta_projects.repositories.objects import UnclaimedObjectRepository
 from alta_projects.settings import ProjectsSettings
@@ -21,7 +23,13 @@ from alta_projects.settings import ProjectsSettings
 
 @pytest.fixture
 def sweeper(sessions: Sessions, storage: FilesystemObjectStorage) -> Sweeper:
-    return Sweeper(sessions, storage, IdempotencyKeys("projects"), Inbox("projects"))
+    return a_sweeper(sessions, storage)
+
+
+def a_sweeper(sessions: Sessions, storage: FilesystemObjectStorage) -> Sweeper:
+    cancellations = Cancellations(storage, Outbox("projects"))
+    keys, inbox = IdempotencyKeys("projects"), Inbox("projects")
+    return Sweeper(sessions, storage, keys=keys, inbox=inbox, cancellations=cancellations)
 
 
 async def is_stored(storage: FilesystemObjectStorage, key: str) -> bool:
@@ -166,7 +174,7 @@ async def test_a_store_that_fails_loses_nothing(
     folder = (storage._root / key).parent
     folder.chmod(0o500)
     broken = FilesystemObjectStorage(storage._root / key)
-    failing = Sweeper(sessions, broken, IdempotencyKeys("projects"), Inbox("projects"))
+    failing = a_sweeper(sessions, broken)
     with pytest.raises(OSError):
         await failing.sweep()
     folder.chmod(0o700)

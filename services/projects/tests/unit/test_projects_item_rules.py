@@ -1,15 +1,25 @@
 """An item's state keeps its rules in whatever order events come."""
 
+from datetime import timedelta
 from itertools import permutations
 from typing import Any
 
 import pytest
 
+from alta_common.clock import utc_now
 from alta_common.contracts.ocr import DocumentOcrCompleted, DocumentOcrFailed, DocumentOcrProgressed
 from alta_common.contracts.transcription import VoiceTranscriptionCompleted
 from alta_common.ids import new_id
 from alta_projects.models.document import Document
-from alta_projects.models.media_item import ItemStatus, ProcessingFailedError, ResultNotReadyError
+from alta_projects.models.item_errors import (
+    AlreadyFinishedError,
+    ProcessingCancelledError,
+    ProcessingFailedError,
+    ResultNotReadyError,
+    StillProcessingError,
+)
+from alta_projects.models.media_item import ItemStatus
+from alta_projects.models.reading import Reading, Wishes
 from alta_projects.models.voice_sample import VoiceSample
 
 FILE: dict[str, Any] = {
@@ -18,8 +28,8 @@ FILE: dict[str, Any] = {
     "size_bytes": 5,
     "sha256": "0" * 64,
     "attributes": {},
-    "language": None,
-    "engine": None,
+    "wishes": Wishes(),
+    "reading": Reading(None, None, utc_now() + timedelta(hours=1)),
     "is_copy": False,
 }
 
@@ -166,7 +176,106 @@ def test_a_transcript_brings_the_duration() -> None:
 
 def test_each_kind_asks_its_own_engine() -> None:
     document = a_document()
-    sample = VoiceSample.queued(new_id(), new_id(), created_by=new_id(), **{**FILE, "language": "de"})
+    in_german = {**FILE, "reading": Reading("local", "de", utc_now() + timedelta(hours=1))}
+    sample = VoiceSample.queued(new_id(), new_id(), created_by=new_id(), **in_german)
 
     assert (document.request().TYPE, document.request().object_key) == ("DOCUMENT_OCR_REQUESTED", document.object_key)
-    assert (sample.request().TYPE, sample.request().language) == ("VOICE_TRANSCRIPTION_REQUESTED", "de")
+    asked = sample.request()
+    assert (asked.TYPE, asked.engine, asked.language) == ("VOICE_TRANSCRIPTION_REQUESTED", "local", "de")
+    assert asked.deadline_at == sample.deadline_at is not None
+    for item in (document, sample):
+        cancelled = item.cancellation("deleted")
+        assert (cancelled.aggregate_id, cancelled.attempt, cancelled.reason) == (item.id, 1, "deleted")
+
+
+def again(document: Document, engine: str | None = "local") -> None:
+    document.read_again(Wishes(engine), Reading(engine, "de", utc_now() + timedelta(hours=1)))
+
+
+def test_a_run_that_is_cancelled_ends_whatever_comes_late() -> None:
+    document = a_document()
+    document.start(progressed(document, 1))
+
+    assert document.cancel()
+    assert not document.cancel()
+    assert not document.start(progressed(document, 2))
+    assert not document.complete(completed(document))
+    assert not document.fail(failed(document))
+
+    assert (document.status, document.revision, document.error_code) == (ItemStatus.CANCELLED, 0, None)
+    with pytest.raises(ProcessingCancelledError):
+        document.require_result()
+
+
+def test_what_has_ended_cannot_be_cancelled() -> None:
+    read, broken = a_document(), a_document()
+    read.complete(completed(read))
+    broken.fail(failed(broken))
+
+    for document in (read, broken):
+        with pytest.raises(AlreadyFinishedError, match=document.status.value):
+            document.cancel()
+
+
+def test_the_last_result_stays_while_a_document_is_read_again_and_when_that_fails() -> None:
+    document = a_document()
+    document.complete(completed(document, key="results/a/first.json"))
+
+    again(document)
+
+    assert (document.status, document.attempt, document.engine, document.language) == ("queued", 2, "local", "de")
+    assert (document.confidence, document.progress_done, document.completed_at) == (None, 0, None)
+    assert document.require_result() == "results/a/first.json"
+    document.fail(failed(document, attempt=2))
+    assert document.require_result() == "results/a/first.json"
+    again(document)
+    document.cancel()
+    assert document.require_result() == "results/a/first.json"
+    again(document)
+    document.complete(completed(document, attempt=4, key="results/a/second.json"))
+    assert (document.require_result(), document.revision) == ("results/a/second.json", 2)
+
+
+def test_a_document_is_not_read_twice_at_once() -> None:
+    document = a_document()
+    with pytest.raises(StillProcessingError, match="queued"):
+        again(document)
+    document.start(progressed(document, 1))
+
+    with pytest.raises(StillProcessingError, match="processing"):
+        again(document)
+
+    assert document.attempt == 1
+
+
+def test_a_late_answer_of_the_run_before_has_no_effect() -> None:
+    document = a_document()
+    document.cancel()
+    again(document)
+
+    assert not document.start(progressed(document, 2))
+    assert not document.complete(completed(document))
+    assert not document.fail(failed(document))
+
+    assert (document.status, document.progress_done, document.result_key) == (ItemStatus.QUEUED, 0, None)
+
+
+def test_a_failure_waits_to_be_told_until_it_is_none_any_more() -> None:
+    for change in (again, lambda document: document.complete(completed(document))):
+        document = a_document()
+        document.fail(failed(document))
+        assert document.untold_failure_at == document.updated_at
+
+        change(document)
+
+        assert document.untold_failure_at is None
+
+
+def test_time_that_has_run_out_is_a_failure_that_may_be_tried_again() -> None:
+    document = a_document()
+
+    document.run_out_of_time()
+
+    assert (document.status, document.error_code, document.error_retryable) == (ItemStatus.FAILED, "timeout", True)
+    again(document)
+    assert document.error_code is None

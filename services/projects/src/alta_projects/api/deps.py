@@ -15,6 +15,8 @@ from alta_projects.application.items import ItemService
 from alta_projects.application.members import MemberService
 from alta_projects.application.once import Once
 from alta_projects.application.projects import ProjectService
+from alta_projects.application.result_reader import ResultReader
+from alta_projects.application.runs import RunService
 from alta_projects.application.uploads import Intake, UploadService
 from alta_projects.models.media_item import MediaItem
 
@@ -29,6 +31,8 @@ class UseCases:
     members: MemberService
     uploads: UploadService
     items: ItemService
+    results: ResultReader
+    runs: RunService
     keys: IdempotencyKeys
     intakes: dict[type[MediaItem], Intake]
 

@@ -9,8 +9,16 @@ from alta_common.contracts.results import OcrResult
 from alta_common.http.idempotency import StoredAnswer
 from alta_common.http.pagination import Page
 from alta_projects.api.items import ItemList, OneItem, Wait, uploaded_answer
-from alta_projects.api.responses import NOT_MODIFIED, content_responses, result_responses
-from alta_projects.api.schemas import DocumentOut
+from alta_projects.api.responses import (
+    NOT_MODIFIED,
+    cancel_responses,
+    content_responses,
+    reprocess_responses,
+    result_responses,
+)
+from alta_projects.api.results import ResultOf, Revision, RevisionList
+from alta_projects.api.runs import Cancel, Reprocess
+from alta_projects.api.schemas import DocumentOut, DocumentReprocessIn, DocumentRevisionOut
 from alta_projects.api.uploads import Upload, upload_body, upload_responses
 from alta_projects.application.uploads import Uploaded
 from alta_projects.formats.table import DOCUMENT_FORMATS, DocumentFormat
@@ -66,14 +74,50 @@ async def get_document_content(document_id: UUID, one: OneItem) -> Response:
 )
 async def get_document_result(
     document_id: UUID,
-    one: OneItem,
+    results: ResultOf,
     format: DocumentFormat = DocumentFormat.JSON,  # noqa: A002  the parameter's name in the API
+    revision: Revision = None,
 ) -> Response:
     """Read what the document says: the canonical result, its text alone, or another format made from it.
 
-    409 `result_not_ready` while it is being read, 409 `processing_failed` when it could not be.
+    While it is read again, and when that fails, this is the last result that there was. Where there never was one:
+    409 `result_not_ready` while it is being read, `processing_failed` when it could not be, `processing_cancelled` when
+    that was stopped.
     """
-    return await one.result(Document, document_id, DOCUMENT_FORMATS[format])
+    return await results.read(Document, document_id, DOCUMENT_FORMATS[format], revision)
+
+
+@router.get("/documents/{document_id}/revisions", response_model=Page[DocumentRevisionOut], responses=NOT_MODIFIED)
+async def list_document_revisions(document_id: UUID, revisions: RevisionList) -> Response:
+    """List the results that a document has had, the last one first: which engine made each, and when."""
+    return await revisions.page(Document, document_id, DocumentRevisionOut.of)
+
+
+@router.post(
+    "/documents/{document_id}/reprocess",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=DocumentOut,
+    responses=reprocess_responses(),
+)
+async def reprocess_document(document_id: UUID, again: Reprocess, body: DocumentReprocessIn | None = None) -> Response:
+    """Have a document read again, by another engine or in another language.
+
+    For managers; contributors their own. What you leave out stays as it was asked for before; null leaves it to the
+    project's settings. The last result can be read until there is a new one.
+    """
+    said = body or DocumentReprocessIn()
+    return await again.take(Document, document_id, said, DocumentOut.of, "/v1/documents")
+
+
+@router.post(
+    "/documents/{document_id}/cancel",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=DocumentOut,
+    responses=cancel_responses(),
+)
+async def cancel_document(document_id: UUID, cancel: Cancel) -> Response:
+    """Stop reading a document (managers; contributors their own). Doing it again changes nothing."""
+    return await cancel.take(Document, document_id, DocumentOut.of, "/v1/documents")
 
 
 def _uploaded(uploaded: Uploaded[Document]) -> StoredAnswer:

@@ -5,7 +5,11 @@ from typing import Any
 _COMMON: dict[str, Any] = {
     "project_id": "0194f3a2-5b7e-7c11-9d1e-2f6b7a8c9d0e",
     "status": "completed",
+    "attempt": 1,
+    "revision": 1,
+    "deadline_at": "2026-03-03T09:14:07.120334Z",
     "language": "en",
+    "warnings": [],
     "needs_review": False,
     "review_status": None,
     "error": None,
@@ -40,5 +44,27 @@ VOICE_SAMPLE: dict[str, Any] = {
     "engine": "faster-whisper",
     "confidence": 0.913,
     "metadata": {},
+    "duration_ms": 72480,
+}
+
+_REVISION: dict[str, Any] = {
+    "revision": 2,
+    "attempt": 2,
+    "language": "de",
+    "warnings": [],
+    "created_at": "2026-03-04T11:02:40.003217Z",
+}
+
+DOCUMENT_REVISION: dict[str, Any] = {
+    **_REVISION,
+    "engine": {"name": "documentai", "version": "1.5", "config_hash": "3f9a1c0b5d7e"},
+    "confidence": 0.981,
+    "pages": 3,
+}
+
+VOICE_SAMPLE_REVISION: dict[str, Any] = {
+    **_REVISION,
+    "engine": {"name": "google-speech", "version": "long", "config_hash": "8c1d2e3f4a5b"},
+    "confidence": 0.942,
     "duration_ms": 72480,
 }

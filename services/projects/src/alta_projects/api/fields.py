@@ -5,14 +5,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from alta_common.addresses import canonical_address
+from alta_projects.models.reading import SECTIONS
 
 MAX_OBJECT_BYTES = 16 * 1024
-
-LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
-ENGINE = r"^[a-z0-9][a-z0-9._-]{0,39}$"
 
 
 def _storable(value: str) -> str:
@@ -61,6 +59,19 @@ Storable = AfterValidator(_storable)
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), Storable]
 Description = Annotated[str, Field(max_length=10_000), Storable]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_json_object)]
+# What is said about reading is checked, in the project's own rules; the rest is the client's.
+ProjectSettings = Annotated[
+    JsonObject,
+    WithJsonSchema(
+        {
+            "type": "object",
+            "description": "Settings of the project: how its documents and voice samples are read, and any others.",
+            "properties": {name: section.model_json_schema() for name, section in SECTIONS.items()},
+            "additionalProperties": True,
+            "examples": [{"documents": {"engine": "local", "language": "de", "deadline_minutes": 120}}],
+        }
+    ),
+]
 EmailAddress = Annotated[str, Field(max_length=254, json_schema_extra={"format": "email"}), AfterValidator(_address)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_as_text), AfterValidator(_in_utc)]
 SearchText = Annotated[str, StringConstraints(min_length=1, max_length=200), Storable]

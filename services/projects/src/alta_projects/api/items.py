@@ -8,21 +8,19 @@ from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from alta_common.contracts.principal import Principal
-from alta_common.http.etags import IfNoneMatch, etag_of, not_modified
+from alta_common.http.etags import IfNoneMatch, not_modified
 from alta_common.http.idempotency import StoredAnswer
 from alta_common.http.pagination import Cursor, Limit, Page
 from alta_common.http.principal import CurrentPrincipal
-from alta_projects.api.answers import CACHE_CONTROL, item_etag, listed, stored_answer, versioned
+from alta_projects.api.answers import item_etag, listed, stored_answer, versioned
 from alta_projects.api.deps import App, cursor_of, position_of
-from alta_projects.api.downloads import content_response, started
+from alta_projects.api.downloads import content_response
 from alta_projects.api.fields import Moment, SearchText
 from alta_projects.application.items import ItemService
 from alta_projects.application.uploads import Uploaded
-from alta_projects.formats.table import OutputFormat
 from alta_projects.models.media_item import ItemStatus, MediaItem
 from alta_projects.repositories.items import ItemFilter
 
@@ -82,17 +80,6 @@ class ItemRequest:
         """Answer with the original."""
         item = await self.items.get(self.caller, kind, item_id)
         return await content_response(self.request, self.items, item)
-
-    async def result(self, kind: type[Item], item_id: UUID, wanted: OutputFormat) -> Response:
-        """Answer with the result in a format."""
-        result = await self.items.result(self.caller, kind, item_id)
-        etag = etag_of(f"{result.item.revision}-{result.item.result_sha256}-{wanted.name}")
-        headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
-        if not_modified(self.if_none_match, etag):
-            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-        if wanted.render is None:
-            return StreamingResponse(await started(result.stream()), headers=headers, media_type=wanted.media_type)
-        return Response(await result.rendered(wanted.render), headers=headers, media_type=wanted.media_type)
 
     async def delete(self, kind: type[Item], item_id: UUID) -> None:
         """Take the item away."""

@@ -13,6 +13,7 @@ Responses = dict[int | str, dict[str, Any]]
 # Whatever the file is: PDF, PNG, FLAC ….
 _BINARY = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_LOCATION = {"Location": {"schema": {"type": "string", "format": "uri-reference"}}}
 _NOT_MODIFIED = {"description": "The client has it already."}
 # Of a resource that is read with `If-None-Match`.
 NOT_MODIFIED: Responses = {304: _NOT_MODIFIED}
@@ -44,5 +45,35 @@ def result_responses(model: type[BaseModel], formats: Iterable[OutputFormat]) ->
             "content": {one.media_type: {"schema": {"type": "string"}} for one in rendered},
         },
         304: _NOT_MODIFIED,
-        **problems(r409="There is no result: `result_not_ready` or `processing_failed`."),
+        **problems(
+            r404="There is no such item, or it is not yours to see; or it has no such revision (`revision_not_found`).",
+            r409="There is no result: `result_not_ready`, `processing_failed` or `processing_cancelled`.",
+        ),
+    }
+
+
+_RIGHTS = {
+    "r403": "You may look at it, but it is not yours to change.",
+    "r404": "There is no such item, or it is not yours to see.",
+}
+
+
+def reprocess_responses() -> Responses:
+    """Describe what reading an item again may answer."""
+    return {
+        202: {"description": "It waits to be read again; watch it at `Location`.", "headers": _LOCATION},
+        **problems(
+            **_RIGHTS,
+            r409="It is still being read (`still_processing`): cancel that first. Or a request with this "
+            "`Idempotency-Key` is still running.",
+            r412="It has changed since the version that `If-Match` names.",
+        ),
+    }
+
+
+def cancel_responses() -> Responses:
+    """Describe what stopping a run may answer."""
+    return {
+        202: {"description": "It is cancelled, and its engine is being told.", "headers": _LOCATION},
+        **problems(**_RIGHTS, r409="It has been read, or has failed, already (`already_finished`)."),
     }

@@ -7,11 +7,15 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from alta_common.http.app import ApiModel
 from alta_projects.api import examples
-from alta_projects.api.fields import Description, EmailAddress, JsonObject, Name
+from alta_projects.api.engines import ENGINE_WORDS, LANGUAGE_WORDS
+from alta_projects.api.error_codes import ERROR_CODES
+from alta_projects.api.fields import Description, EmailAddress, Name, ProjectSettings
 from alta_projects.models.access import Role
 from alta_projects.models.document import Document
 from alta_projects.models.media_item import ItemStatus, MediaItem
 from alta_projects.models.member import Member
+from alta_projects.models.reading import Language
+from alta_projects.models.result_revision import ResultRevision
 from alta_projects.models.voice_sample import VoiceSample
 from alta_projects.repositories.members import KnownMember
 from alta_projects.repositories.projects import Membership
@@ -26,7 +30,7 @@ class ProjectIn(ApiModel):
 
     name: Name = Field(examples=["Parish registers 1820-1860"])
     description: Description | None = None
-    settings: JsonObject = Field(default_factory=dict, description="Settings of the project, e.g. `review`.")
+    settings: ProjectSettings = Field(default_factory=dict)
 
 
 class ProjectChanges(ApiModel):
@@ -35,7 +39,7 @@ class ProjectChanges(ApiModel):
     # Never null and never empty: what stands for "left out" here is no value that a client could send.
     name: Name = Field(default="", examples=["Parish registers 1820-1870"], json_schema_extra=_without_default)
     description: Description | None = None
-    settings: JsonObject = Field(default_factory=dict)
+    settings: ProjectSettings = Field(default_factory=dict)
 
 
 class ProjectOut(BaseModel):
@@ -129,9 +133,9 @@ class ProgressOut(BaseModel):
 class ItemErrorOut(BaseModel):
     """Why an item could not be read."""
 
-    code: str
-    detail: str
-    retryable: bool
+    code: str = Field(description=ERROR_CODES, examples=["password_protected"])
+    detail: str = Field(description="A sentence for the owner of the file.")
+    retryable: bool = Field(description="Whether reading the same file again may work.")
 
 
 class _ItemOut(BaseModel):
@@ -143,9 +147,13 @@ class _ItemOut(BaseModel):
     sha256: str
     status: ItemStatus
     progress: ProgressOut
-    engine: str | None
-    language: str | None
+    attempt: int = Field(description="The present run: how often it has been asked to be read.")
+    revision: int = Field(description="The number of the last result; 0 while there is none.")
+    deadline_at: AwareDatetime | None = Field(description="What has not been read by then fails with `timeout`.")
+    engine: str | None = Field(description="The engine that is asked for; once it has been read, the one that did.")
+    language: str | None = Field(description="The language that is asked for; once it has been read, the one found.")
     confidence: float | None = Field(description="0-1, or null where no engine said.")
+    warnings: list[str] = Field(description="What to know about the result, e.g. `no_text`, `no_speech`.")
     needs_review: bool
     review_status: str | None
     error: ItemErrorOut | None
@@ -180,6 +188,75 @@ class VoiceSampleOut(_ItemOut):
     def of(cls, sample: VoiceSample) -> Self:
         """Return a voice sample as it is shown."""
         return cls(**_shown(sample), duration_ms=sample.duration_ms)
+
+
+class ReprocessIn(ApiModel):
+    """What is to be different when an item is read again."""
+
+    engine: str | None = Field(default=None, description=ENGINE_WORDS)
+    language: Language | None = Field(default=None, description=LANGUAGE_WORDS)
+
+
+class DocumentReprocessIn(ReprocessIn):
+    """What is to be different when a document is read again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"engine": "documentai", "language": "de"}]})
+
+
+class VoiceSampleReprocessIn(ReprocessIn):
+    """What is to be different when a voice sample is transcribed again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"engine": "google-speech", "language": "de-CH"}]})
+
+
+class EngineOut(BaseModel):
+    """Who made a result; `config_hash` tells one configuration from another."""
+
+    name: str
+    version: str
+    config_hash: str | None
+
+
+class _RevisionOut(BaseModel):
+    revision: int
+    attempt: int = Field(description="The run that it came from.")
+    engine: EngineOut
+    language: str | None
+    confidence: float | None
+    warnings: list[str]
+    created_at: AwareDatetime
+
+
+class DocumentRevisionOut(_RevisionOut):
+    """One of the results that a document has had."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.DOCUMENT_REVISION]})
+
+    pages: int | None
+
+    @classmethod
+    def of(cls, revision: ResultRevision) -> Self:
+        """Return a revision as it is shown."""
+        return cls(**_revision(revision), pages=revision.pages)
+
+
+class VoiceSampleRevisionOut(_RevisionOut):
+    """One of the results that a voice sample has had."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.VOICE_SAMPLE_REVISION]})
+
+    duration_ms: int | None
+
+    @classmethod
+    def of(cls, revision: ResultRevision) -> Self:
+        """Return a revision as it is shown."""
+        return cls(**_revision(revision), duration_ms=revision.duration_ms)
+
+
+def _revision(revision: ResultRevision) -> dict[str, Any]:
+    same = _RevisionOut.model_fields.keys() - {"engine"}
+    engine = EngineOut(name=revision.engine, version=revision.engine_version, config_hash=revision.engine_config_hash)
+    return {**{name: getattr(revision, name) for name in same}, "engine": engine}
 
 
 def _shown(item: MediaItem) -> dict[str, Any]:

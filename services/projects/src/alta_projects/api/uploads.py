@@ -11,6 +11,7 @@ import orjson
 from fastapi import Depends, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
+from alta_common.contracts.engines import EngineKind
 from alta_common.contracts.principal import Principal
 from alta_common.errors import FieldError, InvalidError, TooLargeError
 from alta_common.http.idempotency import StoredAnswer
@@ -18,11 +19,13 @@ from alta_common.http.principal import CurrentPrincipal
 from alta_common.http.replay import replay
 from alta_projects.api.answers import answer
 from alta_projects.api.deps import App, OnceMaker, OncePerKey, UseCases
-from alta_projects.api.fields import ENGINE, LANGUAGE, JsonObject
+from alta_projects.api.engines import ENGINE_WORDS, LANGUAGE_WORDS, named_engine
+from alta_projects.api.fields import JsonObject
 from alta_projects.api.multipart import FILE_FIELD, MultipartUpload
 from alta_projects.api.responses import Responses, problems
 from alta_projects.application.uploads import Uploaded, UploadOptions
 from alta_projects.models.media_item import MediaItem
+from alta_projects.models.reading import LANGUAGE, MAX_LANGUAGE, Wishes
 
 Item = TypeVar("Item", bound=MediaItem)
 
@@ -30,15 +33,15 @@ Item = TypeVar("Item", bound=MediaItem)
 _FORM_OVERHEAD_BYTES = 256 * 1024
 
 _METADATA: TypeAdapter[dict[str, Any]] = TypeAdapter(JsonObject)
-_PATTERNS = {"language": LANGUAGE, "engine": ENGINE}
 
 
 class FormUpload:
-    """A multipart form as the use case wants it. Fields of the form go before the same names of the query."""
+    """A multipart form as the use case wants it. Fields of the form go before `wishes`, which the query named."""
 
-    def __init__(self, form: MultipartUpload, language: str | None, engine: str | None) -> None:
+    def __init__(self, form: MultipartUpload, kind: EngineKind, wishes: Wishes) -> None:
         self._form = form
-        self._defaults = {"language": language, "engine": engine}
+        self._kind = kind
+        self._wishes = wishes
 
     async def open(self) -> str:
         """Read as far as the file's beginning and return its name."""
@@ -51,12 +54,13 @@ class FormUpload:
     async def finish(self) -> UploadOptions:
         """Read the rest of the form and return what was said about the file."""
         fields = await self._form.finish()
-        unknown = fields.keys() - {"metadata", *self._defaults}
+        unknown = fields.keys() - {"metadata", "language", "engine"}
         if unknown:
             name = min(unknown)
             raise _wrong(name, f"there is no field {name!r} here")
-        said = {name: _option(name, fields.get(name) or given) for name, given in self._defaults.items()}
-        return UploadOptions(_metadata(fields.get("metadata")), said["language"], said["engine"])
+        engine = named_engine(self._kind, fields.get("engine") or None, "/engine") or self._wishes.engine
+        language = _language(fields.get("language") or None) or self._wishes.language
+        return UploadOptions(_metadata(fields.get("metadata")), Wishes(engine, language))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +80,14 @@ class UploadRequest:
     ) -> Response:
         """Take the file in and answer for it."""
         self._refuse_too_large(kind)
+        # Before the body: who names an engine that nobody has need not send a file.
+        wishes = Wishes(named_engine(kind.KIND, self.engine, "/query/engine"), self.language)
         form = MultipartUpload(self.request.headers.get("content-type"), self.request.stream())
         made = await self.app.uploads.upload(
             self.caller,
             kind,
             project_id,
-            FormUpload(form, self.language, self.engine),
+            FormUpload(form, kind.KIND, wishes),
             self.once(answer_of),
             allow_duplicate=self.allow_duplicate,
         )
@@ -101,8 +107,10 @@ async def _upload_request(
     app: App,
     once: OncePerKey,
     *,
-    language: Annotated[str | None, Query(pattern=LANGUAGE, description="Language of the file (BCP 47).")] = None,
-    engine: Annotated[str | None, Query(pattern=ENGINE, description="Engine to use; none: the default.")] = None,
+    language: Annotated[
+        str | None, Query(pattern=LANGUAGE, max_length=MAX_LANGUAGE, description=LANGUAGE_WORDS, examples=["de"])
+    ] = None,
+    engine: Annotated[str | None, Query(description=ENGINE_WORDS, examples=["local"])] = None,
     allow_duplicate: Annotated[
         bool, Query(description="Take the file in although the project has the same bytes already.")
     ] = False,
@@ -123,8 +131,14 @@ def upload_body(types: str) -> dict[str, Any]:
             "description": "A JSON object that is kept with the file and given back.",
             "examples": ['{"box": 12, "year": 1848}'],
         },
-        "language": {"type": "string", "pattern": LANGUAGE, "examples": ["en"]},
-        "engine": {"type": "string", "pattern": ENGINE},
+        "language": {
+            "type": "string",
+            "pattern": LANGUAGE,
+            "maxLength": MAX_LANGUAGE,
+            "description": LANGUAGE_WORDS,
+            "examples": ["en"],
+        },
+        "engine": {"type": "string", "description": ENGINE_WORDS, "examples": ["local"]},
     }
     schema = {"type": "object", "required": [FILE_FIELD], "properties": properties, "additionalProperties": False}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
@@ -151,9 +165,9 @@ def upload_responses(model: type) -> Responses:
     }
 
 
-def _option(name: str, value: str | None) -> str | None:
-    if value is not None and not re.fullmatch(_PATTERNS[name], value):
-        raise _wrong(name, f"{name} must match {_PATTERNS[name]}")
+def _language(value: str | None) -> str | None:
+    if value is not None and (len(value) > MAX_LANGUAGE or not re.fullmatch(LANGUAGE, value)):
+        raise _wrong("language", f"language must match {LANGUAGE} and have {MAX_LANGUAGE} characters at the most")
     return value
 
 

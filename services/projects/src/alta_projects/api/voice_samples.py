@@ -9,8 +9,16 @@ from alta_common.contracts.results import TranscriptResult
 from alta_common.http.idempotency import StoredAnswer
 from alta_common.http.pagination import Page
 from alta_projects.api.items import ItemList, OneItem, Wait, uploaded_answer
-from alta_projects.api.responses import NOT_MODIFIED, content_responses, result_responses
-from alta_projects.api.schemas import VoiceSampleOut
+from alta_projects.api.responses import (
+    NOT_MODIFIED,
+    cancel_responses,
+    content_responses,
+    reprocess_responses,
+    result_responses,
+)
+from alta_projects.api.results import ResultOf, Revision, RevisionList
+from alta_projects.api.runs import Cancel, Reprocess
+from alta_projects.api.schemas import VoiceSampleOut, VoiceSampleReprocessIn, VoiceSampleRevisionOut
 from alta_projects.api.uploads import Upload, upload_body, upload_responses
 from alta_projects.application.uploads import Uploaded
 from alta_projects.formats.table import TRANSCRIPT_FORMATS, TranscriptFormat
@@ -66,14 +74,53 @@ async def get_voice_sample_content(sample_id: UUID, one: OneItem) -> Response:
 )
 async def get_voice_sample_result(
     sample_id: UUID,
-    one: OneItem,
+    results: ResultOf,
     format: TranscriptFormat = TranscriptFormat.JSON,  # noqa: A002  the parameter's name in the API
+    revision: Revision = None,
 ) -> Response:
     """Read what was said: the canonical transcript, its text alone, or captions made from it.
 
-    409 `result_not_ready` while it is being transcribed, 409 `processing_failed` when it could not be.
+    While it is transcribed again, and when that fails, this is the last result that there was. Where there never was
+    one: 409 `result_not_ready` while it is being transcribed, `processing_failed` when it could not be,
+    `processing_cancelled` when that was stopped.
     """
-    return await one.result(VoiceSample, sample_id, TRANSCRIPT_FORMATS[format])
+    return await results.read(VoiceSample, sample_id, TRANSCRIPT_FORMATS[format], revision)
+
+
+@router.get("/voice-samples/{sample_id}/revisions", response_model=Page[VoiceSampleRevisionOut], responses=NOT_MODIFIED)
+async def list_voice_sample_revisions(sample_id: UUID, revisions: RevisionList) -> Response:
+    """List the results that a voice sample has had, the last one first: which engine made each, and when."""
+    return await revisions.page(VoiceSample, sample_id, VoiceSampleRevisionOut.of)
+
+
+@router.post(
+    "/voice-samples/{sample_id}/reprocess",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=VoiceSampleOut,
+    responses=reprocess_responses(),
+)
+async def reprocess_voice_sample(
+    sample_id: UUID, again: Reprocess, body: VoiceSampleReprocessIn | None = None
+) -> Response:
+    """Have a voice sample transcribed again, by another engine or in another language.
+
+    For managers; contributors their own. What you leave out stays as it was asked for before; null leaves it to the
+    project's settings. The last result can be read until there is a new one.
+    """
+    return await again.take(
+        VoiceSample, sample_id, body or VoiceSampleReprocessIn(), VoiceSampleOut.of, "/v1/voice-samples"
+    )
+
+
+@router.post(
+    "/voice-samples/{sample_id}/cancel",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=VoiceSampleOut,
+    responses=cancel_responses(),
+)
+async def cancel_voice_sample(sample_id: UUID, cancel: Cancel) -> Response:
+    """Stop transcribing a voice sample (managers; contributors their own). Doing it again changes nothing."""
+    return await cancel.take(VoiceSample, sample_id, VoiceSampleOut.of, "/v1/voice-samples")
 
 
 def _uploaded(uploaded: Uploaded[VoiceSample]) -> StoredAnswer:

@@ -1,5 +1,6 @@
 """Who may do what: the check at the door of every use case."""
 
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -7,7 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from alta_common.contracts.principal import Principal
 from alta_common.errors import ForbiddenError, NotFoundError
 from alta_projects.models.access import Right, Role
+from alta_projects.models.media_item import MediaItem
+from alta_projects.repositories.items import SeenItem
 from alta_projects.repositories.projects import Membership, ProjectRepository
+
+Item = TypeVar("Item", bound=MediaItem)
 
 _NEEDED = {
     Right.READ: "read it",
@@ -35,3 +40,10 @@ async def enter(session: AsyncSession, project_id: UUID, caller: Principal, righ
         raise NotFoundError(f"there is no project {project_id} that you can see")
     require(membership.role, right)
     return membership
+
+
+def require_hold_over(seen: SeenItem[Item], caller: Principal) -> None:
+    """Raise `ForbiddenError` unless the caller may do with the item what its owner may: managers and who added it."""
+    require(seen.role, Right.UPLOAD)
+    if seen.item.created_by != caller.user_id:
+        require(seen.role, Right.MANAGE)

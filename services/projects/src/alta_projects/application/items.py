@@ -3,50 +3,27 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
 
-from alta_common.clock import utc_now
 from alta_common.contracts.principal import Principal
 from alta_common.db.engine import Sessions
 from alta_common.storage import ObjectStorage
-from alta_projects.application.access import enter, require
+from alta_projects.application.access import enter, require_hold_over
 from alta_projects.application.audit import ProjectAudit
+from alta_projects.application.cancellations import Cancellations
+from alta_projects.application.removal import remove_items
 from alta_projects.models.access import Right
 from alta_projects.models.media_item import MediaItem
 from alta_projects.repositories.changes import ChangeAnnouncer, ChangeFeed
 from alta_projects.repositories.items import ItemFilter, ItemRepository
-from alta_projects.repositories.objects import UnclaimedObjectRepository
 from alta_projects.repositories.pages import Slice
 
 Item = TypeVar("Item", bound=MediaItem)
 
 # Steps of progress that follow each other closely are one piece of news; a change of status is told at once.
 _SETTLE = timedelta(milliseconds=500)
-_RENDERED_AT_ONCE = 2
-
-
-@dataclass(frozen=True, slots=True)
-class StoredResult:
-    """A finished item's canonical result: JSON in object storage, as the engines' service wrote it."""
-
-    item: MediaItem
-    storage: ObjectStorage
-    key: str
-    turns: asyncio.Semaphore
-
-    def stream(self) -> AsyncIterator[bytes]:
-        """Yield the canonical JSON."""
-        return self.storage.open(self.key)
-
-    async def rendered(self, render: Callable[[bytes], str]) -> str:
-        """Return what `render` makes of the canonical JSON."""
-        # A book in objects takes hundreds of megabytes: read by many at once, it takes them once after the other.
-        async with self.turns:
-            canonical = await self.storage.read(self.key)
-            return await asyncio.to_thread(render, canonical)
 
 
 class ItemService:
@@ -60,6 +37,7 @@ class ItemService:
         audit: ProjectAudit,
         changes: ChangeAnnouncer,
         feed: ChangeFeed,
+        cancellations: Cancellations,
         look_again: timedelta,
     ) -> None:
         self._sessions = sessions
@@ -67,8 +45,8 @@ class ItemService:
         self._audit = audit
         self._changes = changes
         self._feed = feed
+        self._cancellations = cancellations
         self._look_again = look_again
-        self._turns = asyncio.Semaphore(_RENDERED_AT_ONCE)
 
     async def list_items(
         self,
@@ -123,11 +101,6 @@ class ItemService:
                 item = await self.get(caller, kind, item_id)
         return item
 
-    async def result(self, caller: Principal, kind: type[Item], item_id: UUID) -> StoredResult:
-        """Return a finished item's result. Raises `ResultNotReadyError` or `ProcessingFailedError`."""
-        item = await self.get(caller, kind, item_id)
-        return StoredResult(item, self._storage, item.require_result(), self._turns)
-
     def content(self, item: MediaItem, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Yield an item's original bytes from `start` up to, not including, `end`."""
         return self._storage.open(item.object_key, start, end)
@@ -137,11 +110,10 @@ class ItemService:
         async with self._sessions.begin() as session:
             items = ItemRepository(session, kind)
             seen = await items.get_seen(item_id, caller.user_id, hold=True)
-            require(seen.role, Right.UPLOAD)
-            if seen.item.created_by != caller.user_id:
-                require(seen.role, Right.MANAGE)
-            await items.remove(seen.item)
-            await UnclaimedObjectRepository(session).condemn(seen.item.object_keys(), utc_now())
+            require_hold_over(seen, caller)
+            running = [] if seen.item.status.is_final else [seen.item]
+            await self._cancellations.add(session, running, "deleted")
+            await remove_items(session, [seen.item])
             await self._audit.note(
                 session,
                 f"{seen.item.kind}.deleted",
@@ -150,4 +122,5 @@ class ItemService:
                 subject=(seen.item.kind, item_id),
                 sha256=seen.item.sha256,
             )
+        await self._cancellations.mark(running)
         await self._changes.announce(item_id)

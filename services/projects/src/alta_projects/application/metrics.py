@@ -5,3 +5,4 @@ from prometheus_client import Counter
 uploads_accepted = Counter("alta_uploads_accepted_total", "Files taken in, by kind.", ("kind",))
 upload_bytes = Counter("alta_upload_bytes_total", "Bytes of the files taken in, by kind.", ("kind",))
 objects_swept = Counter("alta_objects_swept_total", "Objects removed from the store by the sweep.")
+runs_called_off = Counter("alta_runs_called_off_total", "Runs that the engines were told to leave.", ("kind", "reason"))

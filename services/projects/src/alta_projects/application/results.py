@@ -12,9 +12,11 @@ from alta_common.inbox import Inbox
 from alta_common.telemetry.metrics import exemplar, job_end_to_end
 from alta_projects.application.audit import ProjectAudit
 from alta_projects.models.media_item import Completed, Failed, MediaItem, Progressed
+from alta_projects.models.result_revision import ResultRevision
 from alta_projects.repositories.changes import ChangeAnnouncer
 from alta_projects.repositories.items import ItemRepository
 from alta_projects.repositories.objects import UnclaimedObjectRepository
+from alta_projects.repositories.revisions import RevisionRepository
 
 log = structlog.get_logger()
 
@@ -58,7 +60,10 @@ class ResultService:
             if item is None or not item.complete(event):
                 await self._drop_result(session, item, event)
                 return
-            await self._note(session, item, engine=event.engine_name, result_sha256=event.result_sha256)
+            await RevisionRepository(session).add(ResultRevision.of(item, event))
+            await self._note(
+                session, item, engine=event.engine_name, revision=item.revision, result_sha256=event.result_sha256
+            )
         await self._tell(item)
 
     async def record_failure(self, kind: type[Item], event: Failed) -> None:
@@ -69,13 +74,14 @@ class ResultService:
             item = await ItemRepository(session, kind).lock(event.aggregate_id)
             if item is None or not item.fail(event):
                 return
-            await self._note(session, item, code=event.code, retryable=event.retryable)
+            await self._note(session, item, code=item.error_code, detail=item.error_detail, retryable=event.retryable)
         await self._tell(item)
 
     async def _drop_result(self, session: AsyncSession, item: MediaItem | None, event: Completed) -> None:
         """Let the sweep remove a result that nobody will ask for."""
         log.info("result.unwanted", item_id=str(event.aggregate_id), attempt=event.attempt, is_gone=item is None)
-        if item is None or item.result_key != event.result_key:
+        # Of an earlier revision that is told once more, nothing is to be removed.
+        if not await RevisionRepository(session).is_kept(event.aggregate_id, event.result_key):
             await UnclaimedObjectRepository(session).condemn([event.result_key], utc_now() + _UNWANTED_RESULT_GRACE)
 
     async def _note(self, session: AsyncSession, item: MediaItem, **details: Any) -> None:

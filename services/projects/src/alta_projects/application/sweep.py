@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alta_common.clock import utc_now
@@ -12,7 +11,10 @@ from alta_common.db.engine import Sessions
 from alta_common.http.idempotency import IdempotencyKeys
 from alta_common.inbox import Inbox
 from alta_common.storage import ObjectStorage
+from alta_projects.application.alone import alone
+from alta_projects.application.cancellations import Cancellations
 from alta_projects.application.metrics import objects_swept
+from alta_projects.application.removal import remove_items
 from alta_projects.models.media_item import MediaItem
 from alta_projects.repositories.items import ItemRepository
 from alta_projects.repositories.objects import UnclaimedObjectRepository
@@ -31,11 +33,20 @@ _INBOX_MEMORY = timedelta(days=30)
 class Sweeper:
     """Tidies up in small transactions. Each holds an advisory lock, so one replica works and the others pass."""
 
-    def __init__(self, sessions: Sessions, storage: ObjectStorage, keys: IdempotencyKeys, inbox: Inbox) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        storage: ObjectStorage,
+        *,
+        keys: IdempotencyKeys,
+        inbox: Inbox,
+        cancellations: Cancellations,
+    ) -> None:
         self._sessions = sessions
         self._storage = storage
         self._keys = keys
         self._inbox = inbox
+        self._cancellations = cancellations
 
     async def sweep(self) -> None:
         """Do all there is to do now. Raises what the database or the store raise; the next sweep goes on from there."""
@@ -47,9 +58,8 @@ class Sweeper:
 
     async def _alone(self, step: Callable[[AsyncSession], Awaitable[bool]]) -> bool:
         """Do one step; return whether there may be more of it."""
-        async with self._sessions.begin() as session:
-            locked = await session.execute(text("SELECT pg_try_advisory_xact_lock(hashtext(:name))"), {"name": _LOCK})
-            return bool(locked.scalar_one()) and await step(session)
+        async with alone(self._sessions, _LOCK) as session:
+            return session is not None and await step(session)
 
     async def _purge_projects(self, session: AsyncSession) -> bool:
         """Take a batch of items out of a deleted project, and the project itself when it is empty."""
@@ -57,10 +67,11 @@ class Sweeper:
         deleted = await projects.list_deleted(utc_now() - _PURGE_AFTER, limit=1)
         for project in deleted:
             batch = await items.list_of_project(project.id, limit=_BATCH)
-            keys = [key for item in batch for key in item.object_keys()]
-            await UnclaimedObjectRepository(session).condemn(keys, utc_now())
-            for item in batch:
-                await items.remove(item)
+            # Those that have been uploaded while the project was being deleted; all others were cancelled before.
+            running = [item for item in batch if not item.status.is_final]
+            await self._cancellations.add(session, running, "deleted")
+            await remove_items(session, batch)
+            await self._cancellations.mark(running)
             if not batch:
                 await projects.remove(project)
                 log.info("project.purged", project_id=str(project.id))

@@ -27,6 +27,7 @@ from alta_projects.application.streams import in_pieces, limited, read_head
 from alta_projects.models.access import Right
 from alta_projects.models.media_item import MediaItem
 from alta_projects.models.media_types import describe
+from alta_projects.models.reading import Reading, Wishes
 from alta_projects.repositories.items import ItemRepository
 from alta_projects.repositories.objects import UnclaimedObjectRepository
 
@@ -46,8 +47,7 @@ class UploadOptions:
     """What came beside a file."""
 
     attributes: dict[str, Any] = field(default_factory=dict)
-    language: str | None = None
-    engine: str | None = None
+    wishes: Wishes = field(default_factory=Wishes)
 
 
 class IncomingUpload(Protocol):
@@ -92,7 +92,11 @@ class _Arrived:
 
 
 class UploadService:
-    """Takes files in. `unclaimed_for` is how long an object may lie in the store without belonging to anything."""
+    """Takes files in.
+
+    `unclaimed_for` is how long an object may lie in the store without belonging to anything, `patience` the time that
+    reading a file may take where the project's settings name none.
+    """
 
     def __init__(
         self,
@@ -103,6 +107,7 @@ class UploadService:
         audit: ProjectAudit,
         intakes: Mapping[type[MediaItem], Intake],
         unclaimed_for: timedelta,
+        patience: timedelta,
     ) -> None:
         self._sessions = sessions
         self._storage = storage
@@ -110,6 +115,7 @@ class UploadService:
         self._audit = audit
         self._intakes = intakes
         self._unclaimed_for = unclaimed_for
+        self._patience = patience
 
     async def upload(
         self,
@@ -172,8 +178,9 @@ class UploadService:
         stored, options = arrived.stored, arrived.options
         async with self._sessions.begin() as session:
             # Again: much may have happened since the first byte.
-            await enter(session, project_id, caller, Right.UPLOAD)
-            same = (stored.sha256, arrived.filename, options.attributes, options.language, options.engine)
+            project = (await enter(session, project_id, caller, Right.UPLOAD)).project
+            wishes = options.wishes
+            same = (stored.sha256, arrived.filename, options.attributes, wishes.language, wishes.engine)
             replay = await once.replay(session, kind.NOUN, project_id, *same, allow_duplicate)
             if replay is not None:
                 return replay
@@ -186,7 +193,8 @@ class UploadService:
                 return found
             if not await UnclaimedObjectRepository(session).claim(stored.key):
                 raise UnavailableError("the upload took so long that its file was swept away; send it again")
-            item = _new_item(kind, project_id, arrived, caller, is_copy=original is not None)
+            reading = project.reading(kind.KIND, wishes, self._patience)
+            item = _new_item(kind, project_id, arrived, reading, caller, is_copy=original is not None)
             await items.add(item)
             await self._outbox.add(session, item.request())
             await self._audit.note(
@@ -228,7 +236,9 @@ def _media_type(head: bytes, kind: type[MediaItem], intake: Intake) -> str:
     return content_type
 
 
-def _new_item(kind: type[Item], project_id: UUID, arrived: _Arrived, caller: Principal, *, is_copy: bool) -> Item:
+def _new_item(
+    kind: type[Item], project_id: UUID, arrived: _Arrived, reading: Reading, caller: Principal, *, is_copy: bool
+) -> Item:
     return kind.queued(
         arrived.item_id,
         project_id,
@@ -237,8 +247,8 @@ def _new_item(kind: type[Item], project_id: UUID, arrived: _Arrived, caller: Pri
         size_bytes=arrived.stored.size_bytes,
         sha256=arrived.stored.sha256,
         attributes=arrived.options.attributes,
-        language=arrived.options.language,
-        engine=arrived.options.engine,
+        wishes=arrived.options.wishes,
+        reading=reading,
         is_copy=is_copy,
         created_by=caller.user_id,
     )

@@ -2,14 +2,16 @@
 
 from typing import ClassVar
 
+from alta_common.contracts.engines import EngineKind
 from alta_common.contracts.ocr import DocumentOcrCompleted
-from alta_common.contracts.projects import DocumentOcrRequested
+from alta_common.contracts.projects import CancelReason, DocumentOcrCancelled, DocumentOcrRequested
 from alta_projects.models.media_item import Completed, MediaItem
 
 
 class Document(MediaItem):
     """An uploaded PDF or image."""
 
+    KIND: ClassVar[EngineKind] = "document"
     NOUN: ClassVar[str] = "document"
     FOLDER: ClassVar[str] = "documents"
     UNIT: ClassVar[str] = "page"
@@ -29,6 +31,13 @@ class Document(MediaItem):
             filename=self.filename,
             language=self.language,
             engine=self.engine,
+            deadline_at=self.deadline_at,
+        )
+
+    def cancellation(self, reason: CancelReason) -> DocumentOcrCancelled:
+        """Return the event that tells who reads the document to leave it."""
+        return DocumentOcrCancelled(
+            document_id=self.id, project_id=self.project_id, attempt=self.attempt, reason=reason
         )
 
     def _take_extent(self, event: Completed) -> None:

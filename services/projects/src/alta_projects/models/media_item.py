@@ -13,15 +13,24 @@ from sqlalchemy import BigInteger, ForeignKey, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from alta_common.clock import utc_now
+from alta_common.contracts.engines import EngineKind
 from alta_common.contracts.event import Event
 from alta_common.contracts.ocr import DocumentOcrCompleted, DocumentOcrFailed, DocumentOcrProgressed
+from alta_common.contracts.projects import CancelReason
 from alta_common.contracts.transcription import (
     VoiceTranscriptionCompleted,
     VoiceTranscriptionFailed,
     VoiceTranscriptionProgressed,
 )
-from alta_common.errors import ConflictError
 from alta_projects.models.base import Base, text_enum
+from alta_projects.models.item_errors import (
+    AlreadyFinishedError,
+    ProcessingCancelledError,
+    ProcessingFailedError,
+    ResultNotReadyError,
+    StillProcessingError,
+)
+from alta_projects.models.reading import Reading, Wishes
 
 Progressed = DocumentOcrProgressed | VoiceTranscriptionProgressed
 Completed = DocumentOcrCompleted | VoiceTranscriptionCompleted
@@ -43,23 +52,18 @@ class ItemStatus(StrEnum):
         return self not in {ItemStatus.QUEUED, ItemStatus.PROCESSING}
 
 
-class ResultNotReadyError(ConflictError):
-    """There is no result yet."""
-
-    code = "result_not_ready"
-
-
-class ProcessingFailedError(ConflictError):
-    """There is no result, and there will be none from this run."""
-
-    code = "processing_failed"
-
-
 class MediaItem(Base):
-    """An uploaded file and what became of it."""
+    """An uploaded file and what became of it.
+
+    `attempt` counts the runs, `revision` the results. While an item is read again, and when that fails, its last result
+    stays: `result_key` points at it, and all there were are in `result_revision`. The other columns are of the present
+    run: `engine` and `language` are what it was asked for, and once it has ended well, what it was read by and in.
+    """
 
     __tablename__ = "media_item"
 
+    KIND: ClassVar[EngineKind]
+    """Its name in events and audit rows."""
     NOUN: ClassVar[str]
     """What it is called in sentences: `document`."""
     FOLDER: ClassVar[str]
@@ -86,6 +90,9 @@ class MediaItem(Base):
     status: Mapped[ItemStatus] = mapped_column(text_enum(ItemStatus))
     attempt: Mapped[int]
     requested_at: Mapped[datetime]
+    deadline_at: Mapped[datetime | None]
+    asked_engine: Mapped[str | None] = mapped_column(Text)
+    asked_language: Mapped[str | None] = mapped_column(Text)
     progress_done: Mapped[int]
     progress_total: Mapped[int | None]
     engine: Mapped[str | None] = mapped_column(Text)
@@ -100,6 +107,8 @@ class MediaItem(Base):
     error_code: Mapped[str | None] = mapped_column(Text)
     error_detail: Mapped[str | None] = mapped_column(Text)
     error_retryable: Mapped[bool | None]
+    untold_failure_at: Mapped[datetime | None]
+    """When it failed, as long as nobody has been told."""
     result_key: Mapped[str | None] = mapped_column(Text)
     result_sha256: Mapped[str | None] = mapped_column(Text)
     result_bytes: Mapped[int | None] = mapped_column(BigInteger)
@@ -123,12 +132,15 @@ class MediaItem(Base):
         size_bytes: int,
         sha256: str,
         attributes: dict[str, Any],
-        language: str | None,
-        engine: str | None,
+        wishes: Wishes,
+        reading: Reading,
         is_copy: bool,
         created_by: UUID,
     ) -> Self:
-        """Return an item whose file has just been stored and that waits to be read."""
+        """Return an item whose file has just been stored and that waits to be read.
+
+        `wishes` is what its owner said, `reading` what that came to.
+        """
         now = utc_now()
         return cls(
             id=item_id,
@@ -144,19 +156,31 @@ class MediaItem(Base):
             created_at=now,
             updated_at=now,
             requested_at=now,
+            deadline_at=reading.deadline_at,
+            asked_engine=wishes.engine,
+            asked_language=wishes.language,
             version=1,
             status=ItemStatus.QUEUED,
             attempt=1,
             progress_done=0,
-            engine=engine,
-            language=language,
+            engine=reading.engine,
+            language=reading.language,
             warnings=[],
             needs_review=False,
             revision=0,
         )
 
+    @property
+    def wishes(self) -> Wishes:
+        """Return what the item's owner said about reading it."""
+        return Wishes(self.asked_engine, self.asked_language)
+
     def request(self) -> Event:
         """Return the event that asks the engines to read this item."""
+        raise NotImplementedError
+
+    def cancellation(self, reason: CancelReason) -> Event:
+        """Return the event that tells the engines to leave the present run."""
         raise NotImplementedError
 
     def _take_extent(self, event: Completed) -> None:
@@ -199,7 +223,7 @@ class MediaItem(Base):
         self.language = event.language or self.language
         self.confidence = event.confidence
         self.warnings = [_storable(warning) for warning in event.warnings]
-        self.error_code = self.error_detail = self.error_retryable = None
+        self._forget_error()
         self._take_extent(event)
         self._touch()
         self.completed_at = self.updated_at
@@ -209,24 +233,61 @@ class MediaItem(Base):
         """Take in that the item could not be read. Return whether that was news."""
         if event.attempt != self.attempt or self.status.is_final:
             return False
-        self.status = ItemStatus.FAILED
-        self.error_code = event.code
-        self.error_detail = _storable(event.detail)
-        self.error_retryable = event.retryable
+        self._fail(event.code, _storable(event.detail), retryable=event.retryable)
+        return True
+
+    def cancel(self) -> bool:
+        """Let the present run go. Return whether that was news. Raises `AlreadyFinishedError` when it has ended."""
+        if self.status is ItemStatus.CANCELLED:
+            return False
+        if self.status.is_final:
+            raise AlreadyFinishedError(f"the {self.NOUN} is {self.status.value}; there is nothing left to cancel")
+        self.status = ItemStatus.CANCELLED
         self._touch()
         return True
 
+    def read_again(self, wishes: Wishes, reading: Reading) -> None:
+        """Begin another run. The last result stays until there is a newer one. Raises `StillProcessingError`."""
+        if not self.status.is_final:
+            raise StillProcessingError(f"the {self.NOUN} is {self.status.value}; cancel that before you begin again")
+        self.status = ItemStatus.QUEUED
+        self.attempt += 1
+        self.asked_engine, self.asked_language = wishes.engine, wishes.language
+        self.engine, self.language = reading.engine, reading.language
+        self.deadline_at = reading.deadline_at
+        self.engine_version = self.confidence = self.progress_total = self.completed_at = None
+        self.progress_done = 0
+        self.warnings = []
+        self._forget_error()
+        self._touch()
+        self.requested_at = self.updated_at
+
+    def run_out_of_time(self) -> None:
+        """Note that no engine has answered in time."""
+        detail = "It was not read in the time that there was for it."
+        self._fail("timeout", detail, retryable=True)
+
     def require_result(self) -> str:
-        """Return the key of the result. Raises `ResultNotReadyError` or `ProcessingFailedError`."""
+        """Return the key of the last result.
+
+        Raises `ResultNotReadyError`, `ProcessingFailedError` or `ProcessingCancelledError` when there never was one.
+        """
+        if self.result_key is not None:
+            return self.result_key
         if self.status is ItemStatus.FAILED:
             raise ProcessingFailedError(f"the {self.NOUN} could not be read ({self.error_code}): {self.error_detail}")
-        if self.result_key is None or self.status is not ItemStatus.COMPLETED:
-            raise ResultNotReadyError(f"the {self.NOUN} is {self.status.value}; there is no result yet")
-        return self.result_key
+        if self.status is ItemStatus.CANCELLED:
+            raise ProcessingCancelledError(f"reading the {self.NOUN} was cancelled; there is no result")
+        raise ResultNotReadyError(f"the {self.NOUN} is {self.status.value}; there is no result yet")
 
-    def object_keys(self) -> list[str]:
-        """Return every object that belongs to the item."""
-        return [key for key in (self.object_key, self.result_key) if key is not None]
+    def _fail(self, code: str, detail: str, *, retryable: bool) -> None:
+        self.status = ItemStatus.FAILED
+        self.error_code, self.error_detail, self.error_retryable = code, detail, retryable
+        self._touch()
+        self.untold_failure_at = self.updated_at
+
+    def _forget_error(self) -> None:
+        self.error_code = self.error_detail = self.error_retryable = self.untold_failure_at = None
 
     def _touch(self) -> None:
         self.updated_at = utc_now()

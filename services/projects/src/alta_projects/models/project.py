@@ -1,7 +1,7 @@
 """A project, and what its settings may hold."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,9 +9,11 @@ from sqlalchemy import Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from alta_common.clock import utc_now
+from alta_common.contracts.engines import EngineKind
 from alta_common.errors import FieldError, InvalidError
 from alta_common.ids import new_id
 from alta_projects.models.base import Base
+from alta_projects.models.reading import Reading, Wishes, checked_settings, settings_of
 
 MAX_SETTINGS_BYTES = 16 * 1024
 
@@ -33,13 +35,13 @@ class Project(Base):
 
     @classmethod
     def new(cls, name: str, description: str | None, settings: dict[str, Any], created_by: UUID) -> "Project":
-        """Return a project that is about to exist."""
+        """Return a project that is about to exist. Raises `InvalidError` for settings that cannot be."""
         now = utc_now()
         return cls(
             id=new_id(),
             name=name,
             description=description,
-            settings=settings,
+            settings=_checked(settings),
             created_by=created_by,
             created_at=now,
             updated_at=now,
@@ -50,7 +52,7 @@ class Project(Base):
     def change(self, changes: dict[str, Any]) -> list[str]:
         """Apply `name`, `description` and `settings` (a merge patch) and return the names of what became different.
 
-        Raises `InvalidError` when the settings would grow too large.
+        Raises `InvalidError` when the settings would be wrong or too large.
         """
         wanted = dict(changes)
         if "settings" in wanted:
@@ -63,6 +65,13 @@ class Project(Base):
             self.version += 1
         return changed
 
+    def reading(self, kind: EngineKind, wishes: Wishes, patience: timedelta) -> Reading:
+        """Return what a run that begins now is asked for, when `wishes` is what was said of it.
+
+        `patience` is how long the deployment gives a run of which the project's settings say nothing.
+        """
+        return settings_of(kind, self.settings).reading(wishes, utc_now(), patience)
+
     def delete(self) -> None:
         """Hide the project; the sweep removes what it holds."""
         self.deleted_at = utc_now()
@@ -74,7 +83,7 @@ def _checked(settings: dict[str, Any]) -> dict[str, Any]:
     if len(json.dumps(settings, ensure_ascii=False, separators=(",", ":")).encode()) > MAX_SETTINGS_BYTES:
         detail = f"the settings of a project have {MAX_SETTINGS_BYTES} bytes of JSON at the most"
         raise InvalidError(detail, [FieldError("/settings", detail)])
-    return settings
+    return checked_settings(settings)
 
 
 def merged(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:

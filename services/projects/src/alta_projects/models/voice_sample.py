@@ -3,7 +3,8 @@
 from math import ceil
 from typing import ClassVar
 
-from alta_common.contracts.projects import VoiceTranscriptionRequested
+from alta_common.contracts.engines import EngineKind
+from alta_common.contracts.projects import CancelReason, VoiceTranscriptionCancelled, VoiceTranscriptionRequested
 from alta_common.contracts.transcription import VoiceTranscriptionCompleted
 from alta_projects.models.media_item import Completed, MediaItem
 
@@ -11,6 +12,7 @@ from alta_projects.models.media_item import Completed, MediaItem
 class VoiceSample(MediaItem):
     """An uploaded recording."""
 
+    KIND: ClassVar[EngineKind] = "voice_sample"
     NOUN: ClassVar[str] = "voice sample"
     FOLDER: ClassVar[str] = "voice"
     UNIT: ClassVar[str] = "second"
@@ -30,6 +32,13 @@ class VoiceSample(MediaItem):
             filename=self.filename,
             language=self.language,
             engine=self.engine,
+            deadline_at=self.deadline_at,
+        )
+
+    def cancellation(self, reason: CancelReason) -> VoiceTranscriptionCancelled:
+        """Return the event that tells who reads the voice sample to leave it."""
+        return VoiceTranscriptionCancelled(
+            voice_sample_id=self.id, project_id=self.project_id, attempt=self.attempt, reason=reason
         )
 
     def _take_extent(self, event: Completed) -> None:

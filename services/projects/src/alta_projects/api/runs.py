@@ -1,0 +1,86 @@
+"""What the routes of documents and voice samples share about runs: stopping one, beginning another."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+from fastapi import Depends, Response
+from pydantic import BaseModel
+
+from alta_common.contracts.principal import Principal
+from alta_common.http.etags import IfMatch
+from alta_common.http.idempotency import StoredAnswer
+from alta_common.http.principal import CurrentPrincipal
+from alta_common.http.replay import replay
+from alta_projects.api.answers import answer, item_etag, refuse_stale, stored_answer
+from alta_projects.api.deps import App, OnceMaker, OncePerKey
+from alta_projects.api.engines import named_engine
+from alta_projects.api.schemas import ReprocessIn
+from alta_projects.application.runs import RunService
+from alta_projects.models.media_item import MediaItem
+
+Item = TypeVar("Item", bound=MediaItem)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequest:
+    """A request to stop the present run of an item."""
+
+    caller: Principal
+    runs: RunService
+
+    async def take(self, kind: type[Item], item_id: UUID, out: Callable[[Item], BaseModel], place: str) -> Response:
+        """Stop the run and answer with the item."""
+        item = await self.runs.cancel(self.caller, kind, item_id)
+        return answer(_accepted(item, out(item), place))
+
+
+@dataclass(frozen=True, slots=True)
+class ReprocessRequest:
+    """A request to read an item again."""
+
+    caller: Principal
+    runs: RunService
+    once: OnceMaker
+    if_match: str | None
+
+    async def take(
+        self, kind: type[Item], item_id: UUID, body: ReprocessIn, out: Callable[[Item], BaseModel], place: str
+    ) -> Response:
+        """Begin another run and answer with the item."""
+
+        def answer_of(item: Item) -> StoredAnswer:
+            return _accepted(item, out(item), place)
+
+        said = body.model_dump(exclude_unset=True)
+        if "engine" in said:
+            said["engine"] = named_engine(kind.KIND, said["engine"], "/engine")
+        made = await self.runs.read_again(
+            self.caller,
+            kind,
+            item_id,
+            said,
+            once=self.once(answer_of),
+            refuse_stale=lambda item: refuse_stale(self.if_match, item_etag(item)),
+        )
+        return replay(made) if isinstance(made, StoredAnswer) else answer(answer_of(made))
+
+
+def _accepted(item: MediaItem, body: BaseModel, place: str) -> StoredAnswer:
+    return stored_answer(HTTPStatus.ACCEPTED, body, {"ETag": item_etag(item), "Location": f"{place}/{item.id}"})
+
+
+async def _cancel_request(caller: CurrentPrincipal, app: App) -> CancelRequest:
+    return CancelRequest(caller, app.runs)
+
+
+async def _reprocess_request(
+    caller: CurrentPrincipal, app: App, once: OncePerKey, if_match: IfMatch = None
+) -> ReprocessRequest:
+    return ReprocessRequest(caller, app.runs, once, if_match)
+
+
+Cancel = Annotated[CancelRequest, Depends(_cancel_request)]
+Reprocess = Annotated[ReprocessRequest, Depends(_reprocess_request)]
