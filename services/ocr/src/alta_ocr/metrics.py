@@ -3,7 +3,9 @@
 from prometheus_client import Counter
 
 jobs = Counter(
-    "alta_ocr_jobs_total", "Documents answered, by outcome: completed, republished, or a failure's code.", ("outcome",)
+    "alta_ocr_jobs_total",
+    "Documents done with, by outcome: completed, republished, cancelled, given_up, or a failure's code.",
+    ("outcome",),
 )
 pages = Counter("alta_ocr_pages_total", "Pages read, by source: embedded, ocr.", ("source",))
 worker_restarts = Counter(

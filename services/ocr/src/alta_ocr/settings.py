@@ -21,17 +21,27 @@ class OcrSettings(ServiceSettings, RabbitmqSettings, StorageSettings):
         le=64,
         description="Worker processes, one engine of one thread each; up to 1.6 GB of memory each. Default: 1 or 2.",
     )
-    ocr_engine: Literal["local"] = Field("local", description="Who reads documents that name no engine themselves.")
+    ocr_engine: Literal["local", "documentai", "google"] = Field(
+        "local", description="Who reads documents that name no engine themselves; google is Document AI."
+    )
+    ocr_fallback_engine: Literal["", "local", "documentai", "google"] = Field(
+        "",
+        description="Who reads a document instead when its engine is away; empty: nobody, it fails. The result carries "
+        "the warning fallback_engine_used. Quality differs, and so does who sees the document.",
+    )
     ocr_backend: Literal["auto", "openvino", "onnxruntime"] = Field(
         "auto", description="What runs RapidOCR's models; auto: OpenVINO where it works, else ONNX Runtime."
     )
     ocr_page_seconds: float = Field(120.0, gt=0, description="How long one page may take before its worker is killed.")
-    ocr_job_seconds: float = Field(
-        1500.0,
+    ocr_slice_minutes: float = Field(
+        20.0,
         gt=0,
-        le=1680,
-        description="How long one document may take. Below the broker's consumer timeout (1800 s): a message that is "
-        "held longer is taken away and read again.",
+        le=25,
+        description="How long one delivery may read; then the message goes to the end of its queue, and whoever takes "
+        "it goes on from the pages that are kept. Below the broker's consumer timeout (30 minutes).",
+    )
+    ocr_job_seconds: float = Field(
+        14400.0, gt=0, description="How long one document may take, in all its slices; its deadline may be sooner."
     )
     ocr_worker_memory_mb: int = Field(
         6144, ge=2048, description="Address space of a worker (RLIMIT_AS), about twice what it keeps in memory."

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from alta_common.engines.process import work_until_stopped
+from alta_common.engines.rules import WorkRules
 from alta_common.http.health import InternalServer
 from alta_common.messaging.consumers import ConsumerApp
 from alta_common.messaging.publisher import EventPublisher
@@ -13,8 +14,8 @@ from alta_common.storage import create_storage
 from alta_common.telemetry.setup import setup_telemetry
 from alta_common.workers.pool import WorkerLimits, WorkerPool
 from alta_ocr import metrics
-from alta_ocr.application.extraction import ExtractionRules, ExtractionService
-from alta_ocr.consumers import consumers
+from alta_ocr.application.extraction import ExtractionService
+from alta_ocr.consumers import broadcasts, consumers
 from alta_ocr.engines.limits import DocumentLimits
 from alta_ocr.engines.local import LocalConfig, LocalEngine, warm_up_task
 from alta_ocr.settings import OcrSettings
@@ -51,12 +52,18 @@ async def main(settings: OcrSettings) -> None:
     engine = create_local_engine(settings, pool)
     storage = create_storage(settings)
     publisher = EventPublisher(settings.rabbitmq_url, SERVICE)
-    rules = ExtractionRules(settings.ocr_engine, settings.ocr_job_seconds)
+    time_slice = timedelta(minutes=settings.ocr_slice_minutes)
+    rules = WorkRules(
+        default_engine=settings.ocr_engine,
+        fallback_engine=settings.ocr_fallback_engine,
+        job_seconds=settings.ocr_job_seconds,
+        slice_seconds=time_slice.total_seconds(),
+    )
     extraction = ExtractionService(storage, {"local": engine}, publisher, rules)
     # One document more than there are workers is fetched and stored while they read.
-    job_limit = timedelta(seconds=settings.ocr_job_seconds)
-    table = consumers(extraction, at_once=settings.ocr_workers + 1, job_limit=job_limit)
-    app = ConsumerApp(settings.rabbitmq_url, SERVICE, table, settings.drain_seconds)
+    table = consumers(extraction, at_once=settings.ocr_workers + 1, time_slice=time_slice)
+    heard = broadcasts(extraction)
+    app = ConsumerApp(settings.rabbitmq_url, SERVICE, table, settings.drain_seconds, broadcasts=heard)
     checks = {"engine": engine.check, "storage": storage.check, "broker": app.check, "publisher": publisher.check}
     internal = InternalServer(settings.internal_host, settings.internal_port, checks)
     try:

@@ -11,10 +11,11 @@ from alta_common.contracts.ocr import DocumentOcrCompleted, DocumentOcrFailed, D
 from alta_common.contracts.projects import DocumentOcrRequested
 from alta_common.contracts.results import EngineInfo, Line, OcrResult, Page, Word
 from alta_common.engines.port import EngineError, InputError, SourceFile
+from alta_common.engines.rules import WorkRules
 from alta_common.errors import InvalidError, UnavailableError
 from alta_common.ids import derived_id, new_id
 from alta_common.testing.storage import MemoryObjectStorage
-from alta_ocr.application.extraction import ExtractionRules, ExtractionService
+from alta_ocr.application.extraction import ExtractionService
 from alta_ocr.engines.engine import DocumentReading, OcrOptions, PageReading, Progress
 
 CONTENT = b"a document"
@@ -62,6 +63,8 @@ class FakeEngine:
         pages = [self._page(number) for number in (1, 2)]
         return DocumentReading(EngineInfo(name="fake", version="1", config_hash="c"), options.language, pages)
 
+    async def abandon(self, options: OcrOptions) -> None: ...
+
     async def check(self) -> None: ...
 
     def _page(self, number: int) -> PageReading:
@@ -106,7 +109,7 @@ def fake() -> FakeEngine:
 
 @pytest.fixture
 def service(storage: MemoryObjectStorage, fake: FakeEngine, publisher: MemoryPublisher) -> ExtractionService:
-    rules = ExtractionRules(default_engine="local", job_seconds=30)
+    rules = WorkRules(default_engine="local", job_seconds=30)
     return ExtractionService(storage, {"local": fake}, publisher, rules)
 
 
@@ -267,9 +270,7 @@ async def test_a_document_that_takes_too_long_is_stopped_and_ends_as_failed(
     storage: MemoryObjectStorage, publisher: MemoryPublisher, fake: FakeEngine, uploaded: Callable[..., Any]
 ) -> None:
     fake.hang = True
-    service = ExtractionService(
-        storage, {"local": fake}, publisher, ExtractionRules(default_engine="local", job_seconds=0.2)
-    )
+    service = ExtractionService(storage, {"local": fake}, publisher, WorkRules(default_engine="local", job_seconds=0.2))
 
     await service.extract(await uploaded())
 

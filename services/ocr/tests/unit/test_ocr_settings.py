@@ -1,5 +1,8 @@
+from datetime import timedelta
+
 import pytest
 
+from alta_common.engines.rules import DELIVERY_GRACE
 from alta_common.settings import load
 from alta_ocr.settings import OcrSettings
 
@@ -17,16 +20,16 @@ def test_the_broker_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert "RABBITMQ_URL" in capsys.readouterr().err
 
 
-def test_a_job_may_not_outlast_the_brokers_patience(
+def test_a_slice_may_not_outlast_the_brokers_patience(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RABBITMQ_URL", "amqp://localhost/")
-    monkeypatch.setenv("OCR_JOB_SECONDS", "3600")
+    monkeypatch.setenv("OCR_SLICE_MINUTES", "28")
 
     with pytest.raises(SystemExit):
         load(OcrSettings)
 
-    assert "OCR_JOB_SECONDS" in capsys.readouterr().err
+    assert "OCR_SLICE_MINUTES" in capsys.readouterr().err
 
 
 def test_only_engines_that_exist_can_be_chosen(
@@ -47,7 +50,7 @@ def test_the_defaults_fit_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(OcrSettings)
 
     assert settings.ocr_workers in {1, 2}
-    assert settings.ocr_job_seconds < 1800
+    assert timedelta(minutes=settings.ocr_slice_minutes) + DELIVERY_GRACE < timedelta(minutes=30)
 
 
 def test_every_setting_says_what_it_is_for() -> None:

@@ -4,7 +4,7 @@ from prometheus_client import Counter
 
 jobs = Counter(
     "alta_transcription_jobs_total",
-    "Recordings answered, by outcome: completed, republished, given_up, or a failure's code.",
+    "Recordings done with, by outcome: completed, republished, cancelled, given_up, or a failure's code.",
     ("outcome",),
 )
 audio_seconds = Counter("alta_transcription_audio_seconds_total", "Seconds of audio transcribed.", ("engine",))

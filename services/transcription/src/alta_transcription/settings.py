@@ -16,8 +16,15 @@ class TranscriptionSettings(ServiceSettings, RabbitmqSettings, StorageSettings):
         le=64,
         description="Worker processes, one engine of one thread each; up to 0.7 GB of memory each with tiny.en.",
     )
-    transcription_engine: Literal["local"] = Field(
-        "local", description="Who transcribes recordings that name no engine themselves; local: faster-whisper."
+    transcription_engine: Literal["local", "google-speech", "google"] = Field(
+        "local",
+        description="Who transcribes recordings that name no engine themselves; local: faster-whisper, google: "
+        "Google's Speech-to-Text.",
+    )
+    transcription_fallback_engine: Literal["", "local", "google-speech", "google"] = Field(
+        "",
+        description="Who transcribes a recording instead when its engine is away; empty: nobody, it fails. The result "
+        "carries the warning fallback_engine_used. Quality differs, and so does who hears the recording.",
     )
     whisper_model: str = Field(
         "tiny.en",
@@ -34,12 +41,15 @@ class TranscriptionSettings(ServiceSettings, RabbitmqSettings, StorageSettings):
         description="Length that a recording may have. 4 hours take about 12 minutes of a core with tiny.en: keep it "
         "in step with TRANSCRIPTION_JOB_SECONDS.",
     )
-    transcription_job_seconds: float = Field(
-        1500.0,
+    transcription_slice_minutes: float = Field(
+        20.0,
         gt=0,
-        le=1620,
-        description="How long one recording may take. Below the broker's consumer timeout (1800 s): a message that is "
-        "held longer is taken away and transcribed again.",
+        le=25,
+        description="How long one delivery may transcribe; then the message goes to the end of its queue, and whoever "
+        "takes it goes on from what is kept. Below the broker's consumer timeout (30 minutes).",
+    )
+    transcription_job_seconds: float = Field(
+        14400.0, gt=0, description="How long one recording may take, in all its slices; its deadline may be sooner."
     )
     transcription_step_seconds: float = Field(
         180.0, gt=0, description="How long a worker may show no progress (a phrase, a chunk) before it is killed."

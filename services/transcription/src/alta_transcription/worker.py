@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from alta_common.engines.process import work_until_stopped
+from alta_common.engines.rules import WorkRules
 from alta_common.http.health import InternalServer
 from alta_common.messaging.consumers import ConsumerApp
 from alta_common.messaging.publisher import EventPublisher
@@ -13,9 +14,8 @@ from alta_common.storage import create_storage
 from alta_common.telemetry.setup import setup_telemetry
 from alta_common.workers.pool import WorkerLimits, WorkerPool
 from alta_transcription import metrics
-from alta_transcription.application.transcription import TranscriptionRules, TranscriptionService
-from alta_transcription.consumers import consumers
-from alta_transcription.engines import whisper
+from alta_transcription.application.transcription import TranscriptionService
+from alta_transcription.consumers import broadcasts, consumers
 from alta_transcription.engines.whisper import WhisperEngine, WhisperLimits
 from alta_transcription.engines.whisper_config import WhisperConfig
 from alta_transcription.engines.whisper_jobs import warm_up_task
@@ -49,12 +49,18 @@ async def main(settings: TranscriptionSettings) -> None:
     engine = WhisperEngine(pool, config, limits)
     storage = create_storage(settings)
     publisher = EventPublisher(settings.rabbitmq_url, SERVICE)
-    rules = TranscriptionRules(settings.transcription_engine)
-    transcription = TranscriptionService(storage, {"local": engine, whisper.NAME: engine}, publisher, rules)
-    # No more messages than workers: one that waits behind a recording of hours is held for as long as that takes.
-    job_limit = timedelta(seconds=settings.transcription_job_seconds)
-    table = consumers(transcription, at_once=settings.transcription_workers, job_limit=job_limit)
-    app = ConsumerApp(settings.rabbitmq_url, SERVICE, table, settings.drain_seconds)
+    time_slice = timedelta(minutes=settings.transcription_slice_minutes)
+    rules = WorkRules(
+        default_engine=settings.transcription_engine,
+        fallback_engine=settings.transcription_fallback_engine,
+        job_seconds=settings.transcription_job_seconds,
+        slice_seconds=time_slice.total_seconds(),
+    )
+    transcription = TranscriptionService(storage, {"local": engine}, publisher, rules)
+    # No more messages than workers: one that waits behind a recording of hours would wait for as long as its slice.
+    table = consumers(transcription, at_once=settings.transcription_workers, time_slice=time_slice)
+    heard = broadcasts(transcription)
+    app = ConsumerApp(settings.rabbitmq_url, SERVICE, table, settings.drain_seconds, broadcasts=heard)
     checks = {"engine": engine.check, "storage": storage.check, "broker": app.check, "publisher": publisher.check}
     internal = InternalServer(settings.internal_host, settings.internal_port, checks)
     try:

@@ -13,9 +13,10 @@ from alta_common.contracts.transcription import (
     VoiceTranscriptionProgressed,
 )
 from alta_common.engines.port import EngineError, InputError, SourceFile
+from alta_common.engines.rules import WorkRules
 from alta_common.errors import UnavailableError
 from alta_common.testing.storage import MemoryObjectStorage
-from alta_transcription.application.transcription import TranscriptionRules, TranscriptionService
+from alta_transcription.application.transcription import TranscriptionService
 from alta_transcription.engines.engine import Progress, SpeechOptions, Transcription
 
 
@@ -39,6 +40,9 @@ class ScriptedEngine:
         segment = Segment(start_ms=0, end_ms=500, text=text, confidence=0.8, words=words)
         info = EngineInfo(name="scripted", version="1", config_hash="abc")
         return Transcription(info, "en", 2000, [segment], ["partly_damaged"])
+
+    async def abandon(self, options: SpeechOptions) -> None:
+        pass
 
     async def check(self) -> None:
         pass
@@ -64,7 +68,10 @@ class World:
         self.engine = ScriptedEngine()
         self.published = Published()
         self.service = TranscriptionService(
-            self.storage, {"scripted": self.engine}, self.published, TranscriptionRules("scripted", 0)
+            self.storage,
+            {"scripted": self.engine},
+            self.published,
+            WorkRules("scripted", job_seconds=60, progress_every_seconds=0),
         )
 
 
@@ -179,7 +186,7 @@ async def test_an_engine_that_is_not_here_is_named(world: World, request_) -> No
     (event,) = world.published.of(VoiceTranscriptionFailed)
     assert isinstance(event, VoiceTranscriptionFailed)
     assert event.code == "engine_unavailable"
-    assert "'google'" in event.detail
+    assert "'google-speech'" in event.detail
     assert world.engine.heard == []
 
 

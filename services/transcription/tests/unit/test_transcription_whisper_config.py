@@ -21,9 +21,9 @@ def test_where_a_model_lies_makes_no_difference() -> None:
     assert here.hash == there.hash
 
 
-def test_a_job_may_not_outlast_the_brokers_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slice_may_not_outlast_the_brokers_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RABBITMQ_URL", "amqp://localhost/")
-    monkeypatch.setenv("TRANSCRIPTION_JOB_SECONDS", "1800")
+    monkeypatch.setenv("TRANSCRIPTION_SLICE_MINUTES", "28")
 
-    with pytest.raises(ValidationError, match="transcription_job_seconds"):
+    with pytest.raises(ValidationError, match="transcription_slice_minutes"):
         TranscriptionSettings()

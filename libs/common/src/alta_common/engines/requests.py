@@ -1,8 +1,7 @@
-"""What a request brings to an engine: the one that is asked for, and the file."""
+"""What a request brings to an engine: the file."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeVar
 
 from alta_common.contracts.projects import DocumentOcrRequested, VoiceTranscriptionRequested
 from alta_common.engines.folders import working_folder
@@ -12,17 +11,6 @@ from alta_common.storage.object_storage import ObjectStorage
 from alta_common.telemetry.context import span
 
 EngineRequest = DocumentOcrRequested | VoiceTranscriptionRequested
-
-EngineT = TypeVar("EngineT")
-
-
-def engine_for(request: EngineRequest, engines: Mapping[str, EngineT], default: str) -> EngineT:
-    """Return the engine that `request` names, or the `default` one. Raises `EngineError` where it is not here."""
-    name = request.engine or default
-    engine = engines.get(name)
-    if engine is None:
-        raise EngineError("engine_unavailable", f"There is no engine called {name!r} here.")
-    return engine
 
 
 def folder_prefix(service: str) -> str:

@@ -54,6 +54,9 @@ engine_seconds_per_unit = Histogram(
     ("engine",),
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
+engine_fallbacks = Counter(
+    "alta_engine_fallbacks_total", "Files that another engine read because theirs was away.", ("engine", "fallback")
+)
 
 
 def exemplar() -> dict[str, str] | None:
