@@ -1,7 +1,6 @@
 """Making a file fit for Document AI: what it is, and pieces of it. Runs inside a worker process, called by name."""
 
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import pypdfium2
@@ -12,7 +11,7 @@ from alta_common.engines.port import InputError
 from alta_common.workers.child import Reporter
 from alta_ocr.engines import media
 from alta_ocr.engines.pdf_file import is_encrypted, open_pdf
-from alta_ocr.engines.plan import Document
+from alta_ocr.engines.plan import Document, Whole
 from alta_ocr.engines.reader import inspect as inspect_document
 from alta_ocr.engines.rendering import ImageFile
 
@@ -25,30 +24,20 @@ _WITHOUT_LOSS = {_PNG, TIFF, "image/gif", "image/bmp"}
 _JPEG_QUALITY = 92
 
 
-@dataclass(frozen=True)
-class Contents:
-    """What a file turned out to be."""
-
-    media_type: str
-    pages: int
-    is_fit: bool
-    """Whether Google takes its pages as they stand there; else even the whole of it has to be cut out first."""
-
-
-def inspect(report: Reporter, document: Document) -> Contents:
+def inspect(report: Reporter, document: Document) -> Whole:
     """Return what the file is. Raises `InputError` when it is nothing that we read, or too much of it."""
     plan = inspect_document(report, document)
     if plan.media_type == media.PDF:
         with open_pdf(document.path) as pdf:
             # Copied pages are not encrypted any more.
-            return Contents(plan.media_type, plan.pages, not is_encrypted(pdf))
+            return Whole(document, plan.media_type, plan.pages, not is_encrypted(pdf))
     with ImageFile(document.path, document.limits) as image:
         upright = [image.is_stored_upright(index) for index in range(plan.pages)]
-    return Contents(plan.media_type, plan.pages, all(upright) and plan.media_type in _TAKEN_AS_IT_IS)
+    return Whole(document, plan.media_type, plan.pages, all(upright) and plan.media_type in _TAKEN_AS_IT_IS)
 
 
 def cut(
-    _report: Reporter, document: Document, media_type: str, first: int, last: int, target: Path, max_bytes: int
+    _report: Reporter, *, document: Document, media_type: str, first: int, last: int, target: Path, max_bytes: int
 ) -> str:
     """Write pages `first` to `last` (from 1, both included) to the file `target`; return its media type.
 

@@ -14,13 +14,14 @@ import structlog
 from alta_common.engines.port import EngineError, SourceFile
 from alta_common.errors import UnavailableError
 from alta_common.telemetry.metrics import engine_seconds_per_unit, exemplar
-from alta_common.workers.errors import WorkerCrashedError, WorkerMemoryError, WorkerTimeoutError
+from alta_common.workers.errors import WorkerCrashedError, WorkerTimeoutError
 from alta_common.workers.pool import ignore
 from alta_common.workers.wire import Task
 from alta_ocr import metrics
 from alta_ocr.engines.engine import DocumentReading, OcrOptions, PageReading, Progress
 from alta_ocr.engines.limits import DocumentLimits
 from alta_ocr.engines.plan import Document, Plan
+from alta_ocr.engines.worker_errors import crashed_twice
 
 log = structlog.get_logger()
 
@@ -101,7 +102,7 @@ class LocalEngine:
         try:
             return cast("Plan", await self._perform(task, range(1, 2)))
         except WorkerCrashedError as error:
-            raise _crashed(error, "opening it") from error
+            raise crashed_twice(error, "opening it") from error
 
     async def _read_all(self, job: "_Job") -> None:
         # No document waits for more workers than there are: the next one gets its turn between two ranges.
@@ -136,7 +137,7 @@ class LocalEngine:
             except WorkerCrashedError as error:
                 page = job.first_unread(numbers)
                 if page == crashed_at:
-                    raise _crashed(error, f"reading page {page}") from error
+                    raise crashed_twice(error, f"reading page {page}") from error
                 crashed_at = page
             numbers = range(job.first_unread(numbers), numbers.stop)
 
@@ -180,9 +181,3 @@ class _Job:
     def first_unread(self, numbers: range) -> int:
         """Return the first of `numbers` that is still to be read, or the end of the range."""
         return next((number for number in numbers if number not in self.pages), numbers.stop)
-
-
-def _crashed(error: WorkerCrashedError, doing: str) -> EngineError:
-    if isinstance(error, WorkerMemoryError):
-        return EngineError("out_of_memory", f"This document needs more memory than is allowed: {doing} failed twice.")
-    return EngineError("engine_crashed", f"Our reader broke down twice at this document, {doing}.", retryable=True)

@@ -26,3 +26,14 @@ class Plan:
     """Who reads its pages by looking at them."""
     text_layer: EngineInfo
     """Who reads them where they have text of their own."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A document that is to be sent elsewhere, in parts where it is too large."""
+
+    document: Document
+    media_type: str
+    pages: int
+    is_fit: bool
+    """Whether its pages are taken there as they stand in the file; else even all of them have to be copied first."""

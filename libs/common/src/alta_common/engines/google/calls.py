@@ -19,6 +19,8 @@ from google.rpc.error_details_pb2 import RetryInfo
 from alta_common.engines.google import metrics
 from alta_common.engines.google.errors import InputFault, blame_for, translated
 from alta_common.engines.google.limiter import Limiter
+from alta_common.engines.port import EngineError, InputError
+from alta_common.errors import UnavailableError
 
 log = structlog.get_logger()
 
@@ -44,6 +46,15 @@ class GoogleCalls:
         self._limiter = limiter
         self._faults = faults
         self._patience = patience
+        self._is_refused = False
+
+    def check(self) -> None:
+        """Raise `UnavailableError` while Google refuses what we ask for reasons that an operator has to deal with.
+
+        Asks nothing of the network: it remembers how the last call went.
+        """
+        if self._is_refused:
+            raise UnavailableError(f"{self._api} refuses our calls: see google.refused in the log")
 
     async def call(self, method: Callable[..., Awaitable[T]], request: Any) -> T:
         """Return the answer to `request`, sent when its turn comes and again while that may help.
@@ -78,17 +89,21 @@ class GoogleCalls:
             wait = max(_asked_pause(failure), pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
             spent += time.monotonic() - started + wait
             if blame_for(failure, self._faults) != "moment" or spent > self._patience.total_seconds:
-                raise self.translated(failure) from failure
+                raise self._remembered(self.translated(failure)) from failure
             log.warning("google.retried", api=self._api, error=failure.message, pause_seconds=round(wait, 2))
             await asyncio.sleep(wait)
             pause = min(2 * pause, self._patience.longest_pause_seconds)
+
+    def _remembered(self, error: Exception) -> Exception:
+        self._is_refused = isinstance(error, EngineError) and not isinstance(error, InputError)
+        return error
 
     async def _attempt(self, method: Callable[..., Awaitable[T]], request: Any) -> T:
         outcome = "cancelled"
         with metrics.request_duration.labels(self._api).time():
             try:
                 answer = await method(request=request, retry=None, timeout=self._patience.attempt_seconds)
-                outcome = "ok"
+                outcome, self._is_refused = "ok", False
             except GoogleAPICallError as error:
                 outcome = error.grpc_status_code.name.lower() if error.grpc_status_code else "unknown"
                 raise

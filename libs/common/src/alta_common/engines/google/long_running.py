@@ -9,7 +9,7 @@ from google.api_core.exceptions import GoogleAPICallError, NotFound, from_grpc_s
 from google.longrunning.operations_pb2 import CancelOperationRequest, GetOperationRequest, Operation
 
 from alta_common.engines.google.calls import GoogleCalls
-from alta_common.errors import NotFoundError
+from alta_common.errors import NotFoundError, UnavailableError
 
 log = structlog.get_logger()
 
@@ -20,6 +20,12 @@ class OperationNotFoundError(NotFoundError):
     """Google does not know the operation (any more): it has to be begun again."""
 
     code = "operation_not_found"
+
+
+class OperationFailedError(UnavailableError):
+    """The operation has ended through a fault that is not the file's: it has to be begun again, later."""
+
+    code = "operation_failed"
 
 
 class OperationsClient(Protocol):
@@ -53,8 +59,9 @@ class LongRunning:
     async def wait_for(self, name: str, on_poll: Callable[[Operation], None] | None = None) -> Operation:
         """Return the operation when it has ended well; `on_poll` hears of it each time that it is asked for.
 
-        Raises `OperationNotFoundError`, and for an operation that failed what the same error of a call would raise.
-        Being cancelled leaves the operation running: a later `wait_for` finds it.
+        Raises `OperationNotFoundError`; for an operation that failed `EngineError`, as a call with the same error
+        would, or `OperationFailedError`; and `UnavailableError` when Google does not say how it is. Being cancelled
+        leaves the operation running: a later `wait_for` finds it.
         """
         pause = self._first_pause
         while True:
@@ -67,7 +74,10 @@ class LongRunning:
             pause = min(pause * 1.5, self._longest_pause)
         if operation.HasField("error"):
             error = _error_of(operation)
-            raise self._calls.translated(error) from error
+            failure = self._calls.translated(error)
+            if isinstance(failure, UnavailableError):
+                raise OperationFailedError(failure.detail) from error
+            raise failure from error
         return operation
 
     async def cancel(self, name: str) -> None:

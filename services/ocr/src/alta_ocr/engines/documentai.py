@@ -1,0 +1,172 @@
+"""Google Document AI: documents read in parts at once, or in a batch when they are long.
+
+Every part that was read is kept, so that a request that comes again pays for the others only. Nothing falls back to
+another engine here: that is a setting of its own, for quality and privacy differ.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from alta_common.engines.port import EngineError, InputError, SourceFile
+from alta_common.telemetry.metrics import engine_seconds_per_unit, exemplar
+from alta_ocr import metrics
+from alta_ocr.engines.documentai_batch import BatchReader
+from alta_ocr.engines.documentai_config import NAME, DocumentAiConfig
+from alta_ocr.engines.documentai_cutting import Cutter
+from alta_ocr.engines.documentai_online import OnlineReader
+from alta_ocr.engines.documentai_pages import ReadPages
+from alta_ocr.engines.engine import DocumentReading, OcrOptions, Progress
+from alta_ocr.engines.plan import Whole
+
+log = structlog.get_logger()
+
+_HASH_CHARACTERS = 12
+
+
+class DocumentAiEngine:
+    """Reads documents at Google. `check_connection` raises when it is known that Google cannot be asked now."""
+
+    def __init__(
+        self,
+        cutter: Cutter,
+        online: OnlineReader,
+        batch: BatchReader | None,
+        config: DocumentAiConfig,
+        check_connection: Callable[[], None],
+    ) -> None:
+        """Without a `batch` (which needs a bucket) long documents are read in parts as well."""
+        self._cutter = cutter
+        self._online = online
+        self._batch = batch
+        self._config = config
+        self._check_connection = check_connection
+
+    async def check(self) -> None:
+        """Raise `UnavailableError` when the connection is broken or Google refuses us. Asks Google nothing."""
+        self._check_connection()
+
+    async def abandon(self, options: OcrOptions) -> None:
+        """End an operation at Google, and remove the temporary objects."""
+        if self._batch is not None:
+            await self._batch.abandon(options.operations)
+
+    async def recognize(self, source: SourceFile, options: OcrOptions, progress: Progress) -> DocumentReading:
+        """Return what `source` says; what was read before the last delivery was stopped is not asked for again."""
+        whole = await self._cutter.inspect(source.path)
+        job = _Job(whole, options, progress, await self._kept(options))
+        progress(job.done, whole.pages)
+        read = await self._read(job)
+        if len(read.pages) != whole.pages:
+            detail = f"The engine read {len(read.pages)} of the document's {whole.pages} pages."
+            raise EngineError("engine_failed", detail, retryable=True)
+        return DocumentReading(
+            engine=self._config.info,
+            language=_main_language(read) or options.language,
+            pages=read.pages,
+            warnings=[] if any(page.text for page in read.pages) else ["no_text"],
+        )
+
+    async def _read(self, job: "_Job") -> ReadPages:
+        if self._batch is None:
+            return await self._read_in_parts(job)
+        if job.whole.pages > self._config.batch_pages:
+            return await self._read_in_batch(job, self._batch)
+        try:
+            return await self._read_in_parts(job)
+        except InputError as error:
+            if error.code != "file_too_large":
+                raise
+        # A single page has more bytes than may be sent along; Cloud Storage takes it.
+        return await self._read_in_batch(job, self._batch)
+
+    async def _read_in_parts(self, job: "_Job") -> ReadPages:
+        # No document takes more places than these: the next one gets its turn between two parts.
+        turns = asyncio.Semaphore(self._config.at_once)
+        size = self._config.part_pages
+        parts = [range(first, min(first + size, job.whole.pages + 1)) for first in range(1, job.whole.pages + 1, size)]
+
+        async def read(numbers: range) -> None:
+            async with turns:
+                pages = await self._online.read(job.whole, numbers, job.options.language)
+                await self._keep(job, numbers, pages)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for numbers in parts:
+                    if numbers not in job.read:
+                        group.create_task(read(numbers))
+        except ExceptionGroup as failures:
+            raise _first_of(failures) from None
+        return job.together(parts)
+
+    async def _read_in_batch(self, job: "_Job", batch: BatchReader) -> ReadPages:
+        numbers = range(1, job.whole.pages + 1)
+        if numbers not in job.read:
+            pages = await batch.read(job.whole, job.options.operations, job.options.language)
+            # Kept first: what Google has written is removed then.
+            await self._keep(job, numbers, pages)
+        await batch.forget(job.options.operations)
+        return job.together([numbers])
+
+    async def _keep(self, job: "_Job", numbers: range, pages: ReadPages) -> None:
+        await job.options.checkpoint.save(self._part_name(numbers), await asyncio.to_thread(pages.dumped))
+        for page in pages.pages:
+            engine_seconds_per_unit.labels(NAME).observe(page.seconds, exemplar())
+        metrics.pages.labels("ocr").inc(len(pages.pages))
+        job.take(numbers, pages)
+
+    async def _kept(self, options: OcrOptions) -> dict[range, ReadPages]:
+        kept: dict[range, ReadPages] = {}
+        for name, content in (await options.checkpoint.load()).items():
+            # Made with other settings, the parts would be others.
+            made, _, pages = name.partition("-")
+            first, _, last = pages.partition("-")
+            if made == self._settings and first.isdigit() and last.isdigit():
+                kept[range(int(first), int(last) + 1)] = await asyncio.to_thread(ReadPages.loaded, content)
+        return kept
+
+    def _part_name(self, numbers: range) -> str:
+        return f"{self._settings}-{numbers[0]}-{numbers[-1]}"
+
+    @property
+    def _settings(self) -> str:
+        return (self._config.info.config_hash or "")[:_HASH_CHARACTERS]
+
+
+@dataclass
+class _Job:
+    """A document being read."""
+
+    whole: Whole
+    options: OcrOptions
+    progress: Progress
+    read: dict[range, ReadPages]
+
+    @property
+    def done(self) -> int:
+        """Return how many pages are read."""
+        return sum(len(pages.pages) for pages in self.read.values())
+
+    def take(self, numbers: range, pages: ReadPages) -> None:
+        """Note that some pages have been read."""
+        self.read[numbers] = pages
+        self.progress(self.done, self.whole.pages)
+
+    def together(self, parts: list[range]) -> ReadPages:
+        """Return the pages of all parts, in order."""
+        whole = ReadPages()
+        for numbers in parts:
+            whole.add(self.read[numbers])
+        return whole
+
+
+def _first_of(failures: ExceptionGroup[Exception]) -> Exception:
+    """Return the failure that says most: one of the file is final, whatever else has happened."""
+    return next((error for error in failures.exceptions if isinstance(error, InputError)), failures.exceptions[0])
+
+
+def _main_language(read: ReadPages) -> str | None:
+    return read.languages.most_common(1)[0][0] if read.languages else None

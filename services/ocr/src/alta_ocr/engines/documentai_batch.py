@@ -1,0 +1,209 @@
+"""Long documents read by Document AI in a batch (BatchProcessDocuments): through Cloud Storage, in minutes to hours.
+
+The operation is paid for when it begins, so its name is stored before anybody waits for it: a request that comes again
+polls the same operation. Between Google's answer and our note of it lies a moment in which a crash pays twice.
+"""
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import structlog
+from google.api_core.exceptions import from_grpc_status
+from google.cloud import documentai_v1 as documentai
+from google.longrunning.operations_pb2 import Operation
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.json_format import Parse
+
+from alta_common.clock import utc_now
+from alta_common.engines.google.calls import GoogleCalls
+from alta_common.engines.google.long_running import LongRunning, OperationFailedError, OperationNotFoundError
+from alta_common.engines.operations import Operations, RemoteOperation
+from alta_common.engines.port import EngineError
+from alta_common.errors import UnavailableError
+from alta_ocr.engines.documentai_config import (
+    BATCH_FILE_BYTES,
+    BATCH_FILE_PAGES,
+    FIELDS,
+    SHARD_PAGES,
+    DocumentAiConfig,
+)
+from alta_ocr.engines.documentai_cutting import Cutter
+from alta_ocr.engines.documentai_online import options_of
+from alta_ocr.engines.documentai_pages import ReadPages, pages_of
+from alta_ocr.engines.plan import Whole
+
+log = structlog.get_logger()
+
+_PART = "batch"
+_INPUT = re.compile(r"/(\d+)-\d+$")
+_SHARD = re.compile(r"(\d+)\.json$")
+
+
+class Bucket(Protocol):
+    """Where Google finds what it is to read, and leaves what it has read: `alta_common.storage.gcs`."""
+
+    def uri_of(self, key: str) -> str:
+        """Return the gs:// address of an object."""
+        ...
+
+    async def put_file(self, key: str, path: Path, content_type: str) -> Any:
+        """Store a file."""
+        ...
+
+    async def keys_below(self, folder: str) -> list[str]:
+        """Return the keys of all objects below a folder."""
+        ...
+
+    async def read(self, key: str) -> bytes:
+        """Return the whole object. Raises `ObjectNotFoundError`."""
+        ...
+
+    async def delete_below(self, folder: str) -> None:
+        """Remove all objects below a folder."""
+        ...
+
+
+class BatchReader:
+    """Reads whole documents. The caller stores what `read` returns before it calls `forget`."""
+
+    def __init__(
+        self,
+        client: Any,
+        calls: GoogleCalls,
+        running: LongRunning,
+        *,
+        cutter: Cutter,
+        bucket: Bucket,
+        config: DocumentAiConfig,
+    ) -> None:
+        self._client = client
+        self._calls = calls
+        self._running = running
+        self._cutter = cutter
+        self._bucket = bucket
+        self._config = config
+
+    async def read(self, whole: Whole, operations: Operations, language: str | None) -> ReadPages:
+        """Return all pages, from the operation that an earlier delivery has begun or from a new one.
+
+        Raises `EngineError`, and `UnavailableError` when the request is to come again: to wait for the operation when
+        Google did not answer, to begin another when that one has failed.
+        """
+        operation = await operations.find(_PART)
+        if operation is None:
+            operation = await self._start(whole, operations, language)
+        try:
+            ended = await self._wait_for(operation)
+        except OperationNotFoundError:
+            # Google forgets what has ended some days ago.
+            log.warning("documentai.operation_lost", operation=operation.name)
+            await self.forget(operations)
+            operation = await self._start(whole, operations, language)
+            ended = await self._wait_for(operation)
+        except (EngineError, OperationFailedError):
+            await self.forget(operations)
+            raise
+        return await self._collected(ended, (utc_now() - operation.started_at).total_seconds() / whole.pages)
+
+    async def abandon(self, operations: Operations) -> None:
+        """End the operation at Google, if there is one, and remove what it reads and writes."""
+        operation = await operations.find(_PART)
+        if operation is not None:
+            await self._running.cancel(operation.name)
+        await self.forget(operations)
+
+    async def forget(self, operations: Operations) -> None:
+        """Remove the temporary objects and the operation's name."""
+        try:
+            await self._bucket.delete_below(operations.folder)
+        except UnavailableError as error:
+            # The bucket's lifecycle rule removes them.
+            log.warning("documentai.not_tidied", folder=operations.folder, error=error.detail)
+        await operations.clear(_PART)
+
+    async def _start(self, whole: Whole, operations: Operations, language: str | None) -> RemoteOperation:
+        documents = []
+        for first in range(1, whole.pages + 1, BATCH_FILE_PAGES):
+            numbers = range(first, min(first + BATCH_FILE_PAGES, whole.pages + 1))
+            async with self._cutter.part(whole, numbers, BATCH_FILE_BYTES) as part:
+                key = f"{operations.folder}/in/{numbers[0]}-{numbers[-1]}"
+                await self._bucket.put_file(key, part.path, part.media_type)
+                documents.append(documentai.GcsDocument(gcs_uri=self._bucket.uri_of(key), mime_type=part.media_type))
+        request = self._request(documents, self._bucket.uri_of(f"{operations.folder}/out"), language)
+        answer = await self._calls.call(self._client.batch_process_documents, request)
+        operation = RemoteOperation(
+            name=answer.operation.name,
+            started_at=utc_now(),
+            inputs=tuple(document.gcs_uri for document in documents),
+        )
+        # Even when we are being stopped: this name is worth money.
+        await asyncio.shield(operations.save(_PART, operation))
+        log.info("documentai.batch_started", operation=operation.name, pages=whole.pages, files=len(documents))
+        return operation
+
+    def _request(
+        self, documents: list[documentai.GcsDocument], output: str, language: str | None
+    ) -> documentai.BatchProcessRequest:
+        gcs_output = documentai.DocumentOutputConfig.GcsOutputConfig
+        return documentai.BatchProcessRequest(
+            name=self._config.processor,
+            input_documents=documentai.BatchDocumentsInputConfig(
+                gcs_documents=documentai.GcsDocuments(documents=documents)
+            ),
+            document_output_config=documentai.DocumentOutputConfig(
+                gcs_output_config=gcs_output(
+                    gcs_uri=output + "/",
+                    field_mask=FieldMask(paths=FIELDS),
+                    sharding_config=gcs_output.ShardingConfig(pages_per_shard=SHARD_PAGES),
+                )
+            ),
+            process_options=options_of(self._config, language),
+            skip_human_review=True,
+        )
+
+    async def _wait_for(self, operation: RemoteOperation) -> Operation:
+        seen = Operation()
+        try:
+            return await self._running.wait_for(operation.name, seen.CopyFrom)
+        except EngineError:
+            # What is said of single files is more exact than what is said of the whole operation.
+            self._check(_statuses(seen))
+            raise
+
+    async def _collected(self, ended: Operation, seconds_a_page: float) -> ReadPages:
+        statuses = _statuses(ended)
+        self._check(statuses)
+        read = ReadPages()
+        for status in statuses:
+            keys = await self._bucket.keys_below(urlsplit(status.output_gcs_destination).path.strip("/"))
+            shards = sorted((int(found[1]), key) for key in keys if (found := _SHARD.search(key)))
+            for _, key in shards:
+                content = await self._bucket.read(key)
+                read.add(await asyncio.to_thread(_pages_of_shard, content, len(read.pages) + 1, seconds_a_page))
+        return read
+
+    def _check(self, statuses: list[Any]) -> None:
+        for status in statuses:
+            if status.status.code:
+                error = from_grpc_status(status.status.code, status.status.message)  # type: ignore[no-untyped-call]
+                raise self._calls.translated(error)
+
+
+def _statuses(operation: Operation) -> list[Any]:
+    """Return what became of each file of a batch, in the order of their pages."""
+    metadata = documentai.BatchProcessMetadata.pb(documentai.BatchProcessMetadata())
+    operation.metadata.Unpack(metadata)
+    return sorted(metadata.individual_process_statuses, key=_first_page)
+
+
+def _first_page(status: Any) -> int:
+    found = _INPUT.search(status.input_gcs_source)
+    return int(found[1]) if found else 0
+
+
+def _pages_of_shard(content: bytes, first: int, seconds_a_page: float) -> ReadPages:
+    document = Parse(content, documentai.Document.pb(documentai.Document()), ignore_unknown_fields=True)
+    return pages_of(document, first, seconds_a_page * len(document.pages))
