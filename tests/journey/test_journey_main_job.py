@@ -2,9 +2,9 @@
 
 import pytest
 
+from alta_common.testing.texts import wer, words_found
 from alta_stack.client import AltaClient, Kind
 from journey_stack import SAMPLES
-from texts import wer, words_found
 
 pytestmark = pytest.mark.journey
 

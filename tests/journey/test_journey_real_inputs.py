@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from alta_common.testing.texts import cer, order_free_cer, wer
 from alta_stack.client import AltaClient, Kind
-from texts import cer, order_free_cer, wer
 
 pytestmark = pytest.mark.journey
 

@@ -1,4 +1,3 @@
-import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +6,10 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from rapidfuzz.distance import Levenshtein
 
 from alta_common.contracts.projects import VoiceTranscriptionRequested
 from alta_common.ids import new_id
+from alta_common.testing import texts
 from alta_transcription.engines.audio import open_recording
 
 Samples = NDArray[np.float32]
@@ -19,65 +18,11 @@ ROOT = Path(__file__).parents[3]
 SHARED = ROOT.parent / "shared" / "data"
 RATE = 16_000
 
-UNITS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-]
-UNITS += ["fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
-TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-ORDINALS = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth"}
-ORDINALS |= {"twelve": "twelfth"}
-SPELLINGS = {"mr": "mister", "mrs": "missus", "dr": "doctor", "oh": "zero", "ok": "okay"}
-
-
-def _spelled(digits: str) -> list[str]:
-    if len(digits) > 2 or (len(digits) == 2 and digits[0] == "0"):
-        return [UNITS[int(digit)] for digit in digits]
-    number = int(digits)
-    if number < 20:
-        return [UNITS[number]]
-    tens = TENS[number // 10 - 2]
-    return [tens, UNITS[number % 10]] if number % 10 else [tens]
-
-
-def _ordinal(digits: str) -> list[str]:
-    *before, last = _spelled(digits)
-    return [*before, ORDINALS.get(last, re.sub("y$", "ie", last) + "th")]
-
-
-def normalised(text: str) -> list[str]:
-    """Words as they sound: without case and punctuation, digits spelled."""
-    words: list[str] = []
-    for word in re.findall(r"\d+(?:st|nd|rd|th)|\d+|[a-z']+", text.lower().replace("\u2019", "'")):
-        if word[0].isdigit():
-            words += _spelled(word) if word.isdigit() else _ordinal(word[:-2])
-        else:
-            words.append(SPELLINGS.get(word, word))
-    return words
-
 
 @pytest.fixture(scope="session")
 def word_errors() -> Callable[[str, str], tuple[int, int]]:
     """How many words are wrong, of how many in the reference."""
-
-    def count(reference: str, hypothesis: str) -> tuple[int, int]:
-        words = normalised(reference)
-        return Levenshtein.distance(words, normalised(hypothesis)), len(words)
-
-    return count
+    return texts.word_errors
 
 
 @pytest.fixture(scope="session")
