@@ -32,6 +32,10 @@ class Faults:
         """Let the next calls of `method` (`ProcessDocument`) fail, each in its turn."""
         self._planned[method].extend(faults)
 
+    def mend(self, method: str) -> None:
+        """Let the next calls of `method` go well, whatever was planned."""
+        self._planned[method].clear()
+
     async def meet(self, method: str) -> None:
         """Count a call, and fail it when that is planned."""
         self.calls[method] += 1

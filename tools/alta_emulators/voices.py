@@ -17,11 +17,12 @@ from alta_transcription.engines.engine import SpeechEngine, SpeechOptions
 
 
 class ScriptedSpeech(SpeechBackend):
-    """Hears in every recording what it was told; `heard` are the recordings and their languages."""
+    """Hears in every recording what it was told, or raises `error`; `heard` are the recordings and their languages."""
 
     def __init__(self, *results: cloud_speech.SpeechRecognitionResult, steps: tuple[int, ...] = ()) -> None:
         self.results = list(results)
         self.heard: list[tuple[bytes, str]] = []
+        self.error: Exception | None = None
         self._steps = steps
 
     async def hear(self, wav: bytes, language: str, percent: Percent) -> Results:
@@ -29,6 +30,8 @@ class ScriptedSpeech(SpeechBackend):
         self.heard.append((wav, language))
         for step in self._steps:
             percent(step)
+        if self.error is not None:
+            raise self.error
         return self.results
 
 

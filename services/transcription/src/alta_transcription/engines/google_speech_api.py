@@ -21,7 +21,7 @@ FAULTS = (
         "The engine does not know the language that was asked for.",
     ),
     InputFault.of(
-        r"(audio|duration|length).*(too long|exceed)|longer than",
+        r"too long|longer than|maximum (of \d+ (seconds|minutes)|allowed audio duration)|duration limit",
         "audio_too_long",
         "The recording is longer than the engine takes.",
     ),
@@ -33,7 +33,10 @@ FAULTS = (
 
 
 class SpeechApi:
-    """A recognizer of Google's. `client` belongs to the running event loop; `close` closes it."""
+    """A recognizer of Google's. `client` belongs to the running event loop; `close` closes it.
+
+    `poll_pause_seconds` are the first and the longest pause between two questions how far an operation has come.
+    """
 
     def __init__(
         self,
@@ -42,12 +45,15 @@ class SpeechApi:
         limiter: Limiter,
         patience: Patience,
         *,
-        longest_poll_pause_seconds: float = 15.0,
+        poll_pause_seconds: tuple[float, float] = (1.0, 15.0),
     ) -> None:
         self.config = config
         self._client = client
         self._calls = GoogleCalls(API, limiter, FAULTS, patience)
-        self.operations = LongRunning(self._calls, client, longest_pause_seconds=longest_poll_pause_seconds)
+        first_pause, longest_pause = poll_pause_seconds
+        self.operations = LongRunning(
+            self._calls, client, first_pause_seconds=first_pause, longest_pause_seconds=longest_pause
+        )
 
     async def recognize(self, content: bytes, language: str | None) -> Any:
         """Return the `RecognizeResponse` for a short recording.

@@ -14,7 +14,7 @@ import numpy as np
 
 from alta_common.workers.child import Reporter
 from alta_common.workers.wire import Task
-from alta_transcription.engines.audio import SAMPLE_RATE, Encoding, Recording, Samples, open_recording
+from alta_transcription.engines.audio import SAMPLE_RATE, Encoding, Samples, open_recording
 
 # "Auto-decoding" in the API's reference (AutoDetectDecodingConfig), by FFmpeg's names.
 _TAKEN = {
@@ -61,23 +61,22 @@ def prepare(report: Reporter, path: Path, flac: Path, max_seconds: float) -> Pre
         return PreparedAudio(
             flac=flac,
             duration_ms=round(meter.samples * 1000 / SAMPLE_RATE),
-            taken_as_it_is=not recording.damaged and is_taken(recording, path),
+            taken_as_it_is=not recording.damaged and _is_taken(recording.encoding, path),
             silent=meter.peak < _SILENCE,
             damaged=recording.damaged,
         )
 
 
-def is_taken(recording: Recording, path: Path) -> bool:
-    """Say whether Google decodes this recording, and hears all of it."""
-    encoding = recording.encoding
-    return _decodes(encoding) and _is_family_member(encoding.container, path)
-
-
-def _decodes(encoding: Encoding) -> bool:
+def is_decoded(encoding: Encoding) -> bool:
+    """Say whether Google decodes what is written like this, and hears all of it."""
     # Of several channels Google hears the first only, unless asked to transcribe, and be paid for, each by itself.
     alone = encoding.channels == 1 and encoding.streams == 1
     known = encoding.codec in _TAKEN.get(encoding.container, ())
     return alone and known and _MIN_RATE <= encoding.rate <= _MAX_RATE
+
+
+def _is_taken(encoding: Encoding, path: Path) -> bool:
+    return is_decoded(encoding) and _is_family_member(encoding.container, path)
 
 
 def _is_family_member(container: str, path: Path) -> bool:
