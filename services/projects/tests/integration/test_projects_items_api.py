@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alta_common.audit import AuditTrail
 from alta_common.db.engine import Sessions
@@ -17,15 +16,8 @@ from alta_projects.application.people import PersonService
 from alta_projects.application.results import ResultService
 from alta_projects.models.document import Document
 from alta_projects.models.voice_sample import VoiceSample
-from alta_projects.repositories.changes import ChangeAnnouncer
 
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(64)
-
-
-@pytest.fixture
-def results(sessions: Sessions, engine: AsyncEngine) -> ResultService:
-    audit = ProjectAudit(AuditTrail("projects"))
-    return ResultService(sessions, Inbox("projects"), audit, ChangeAnnouncer(engine))
 
 
 @pytest.fixture
