@@ -111,6 +111,7 @@ class EngineWork(Generic[RequestT, EngineT, ReadingT, ResultT]):
         try:
             reading, seconds = await self._within_limits(request, kept)
         except EngineError as error:
+            await self._refuse_cancelled(request)
             return self._kind.failed(request, error), error.code
         # Before the result is stored, so that what nobody wants leaves nothing behind.
         await self._refuse_cancelled(request)
