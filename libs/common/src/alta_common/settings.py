@@ -88,6 +88,21 @@ class StorageSettings(Settings):
     storage_dir: Path = Field(Path(".alta/storage"), description="Folder of the embedded object storage.")
 
 
+class GoogleSettings(Settings):
+    """How fast one process calls an engine of Google. Its replicas share the project's quota: give each its part."""
+
+    google_requests_per_minute: float = Field(
+        300.0, gt=0, description="Requests a minute that one process makes; Document AI's quota is 600 for a project."
+    )
+    google_concurrency: int = Field(8, ge=1, le=256, description="Requests that one process has under way at a time.")
+    google_attempt_seconds: float = Field(120.0, gt=0, description="How long one request may take before it is ended.")
+    google_retry_seconds: float = Field(
+        300.0,
+        gt=0,
+        description="How long a request is repeated while Google is away; then the job waits in its queue.",
+    )
+
+
 class SealingSettings(Settings):
     """Keys that seal what mail events carry."""
 

@@ -5,7 +5,6 @@ another engine here: that is a setting of its own, for quality and privacy diffe
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -13,12 +12,14 @@ import structlog
 from alta_common.engines.port import EngineError, InputError, SourceFile
 from alta_common.telemetry.metrics import engine_seconds_per_unit, exemplar
 from alta_ocr import metrics
-from alta_ocr.engines.documentai_batch import BatchReader
-from alta_ocr.engines.documentai_config import NAME, DocumentAiConfig
+from alta_ocr.engines.documentai_api import DocumentAiApi
+from alta_ocr.engines.documentai_batch import BatchReader, Bucket
+from alta_ocr.engines.documentai_config import NAME
 from alta_ocr.engines.documentai_cutting import Cutter
 from alta_ocr.engines.documentai_online import OnlineReader
 from alta_ocr.engines.documentai_pages import ReadPages
 from alta_ocr.engines.engine import DocumentReading, OcrOptions, Progress
+from alta_ocr.engines.local import Workers
 from alta_ocr.engines.plan import Whole
 
 log = structlog.get_logger()
@@ -27,26 +28,25 @@ _HASH_CHARACTERS = 12
 
 
 class DocumentAiEngine:
-    """Reads documents at Google. `check_connection` raises when it is known that Google cannot be asked now."""
+    """Reads documents at Google. Without a bucket, long ones are read in parts as well.
 
-    def __init__(
-        self,
-        cutter: Cutter,
-        online: OnlineReader,
-        batch: BatchReader | None,
-        config: DocumentAiConfig,
-        check_connection: Callable[[], None],
-    ) -> None:
-        """Without a `batch` (which needs a bucket) long documents are read in parts as well."""
-        self._cutter = cutter
-        self._online = online
-        self._batch = batch
-        self._config = config
-        self._check_connection = check_connection
+    The workers of `pool` prepare the files. Close it.
+    """
+
+    def __init__(self, api: DocumentAiApi, pool: Workers, bucket: Bucket | None = None) -> None:
+        self._api = api
+        self._config = api.config
+        self._cutter = Cutter(pool, api.config)
+        self._online = OnlineReader(api, self._cutter)
+        self._batch = BatchReader(api, self._cutter, bucket) if bucket else None
 
     async def check(self) -> None:
         """Raise `UnavailableError` when the connection is broken or Google refuses us. Asks Google nothing."""
-        self._check_connection()
+        self._api.check()
+
+    async def close(self) -> None:
+        """Close the connection; what is still being read fails."""
+        await self._api.close()
 
     async def abandon(self, options: OcrOptions) -> None:
         """End an operation at Google, and remove the temporary objects."""

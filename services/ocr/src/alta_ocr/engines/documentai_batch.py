@@ -11,27 +11,18 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import structlog
-from google.api_core.exceptions import from_grpc_status
 from google.cloud import documentai_v1 as documentai
 from google.longrunning.operations_pb2 import Operation
-from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import Parse
 
 from alta_common.clock import utc_now
-from alta_common.engines.google.calls import GoogleCalls
-from alta_common.engines.google.long_running import LongRunning, OperationFailedError, OperationNotFoundError
+from alta_common.engines.google.long_running import OperationFailedError, OperationNotFoundError
 from alta_common.engines.operations import Operations, RemoteOperation
 from alta_common.engines.port import EngineError
 from alta_common.errors import UnavailableError
-from alta_ocr.engines.documentai_config import (
-    BATCH_FILE_BYTES,
-    BATCH_FILE_PAGES,
-    FIELDS,
-    SHARD_PAGES,
-    DocumentAiConfig,
-)
+from alta_ocr.engines.documentai_api import DocumentAiApi
+from alta_ocr.engines.documentai_config import BATCH_FILE_BYTES, BATCH_FILE_PAGES
 from alta_ocr.engines.documentai_cutting import Cutter
-from alta_ocr.engines.documentai_online import options_of
 from alta_ocr.engines.documentai_pages import ReadPages, pages_of
 from alta_ocr.engines.plan import Whole
 
@@ -69,22 +60,10 @@ class Bucket(Protocol):
 class BatchReader:
     """Reads whole documents. The caller stores what `read` returns before it calls `forget`."""
 
-    def __init__(
-        self,
-        client: Any,
-        calls: GoogleCalls,
-        running: LongRunning,
-        *,
-        cutter: Cutter,
-        bucket: Bucket,
-        config: DocumentAiConfig,
-    ) -> None:
-        self._client = client
-        self._calls = calls
-        self._running = running
+    def __init__(self, api: DocumentAiApi, cutter: Cutter, bucket: Bucket) -> None:
+        self._api = api
         self._cutter = cutter
         self._bucket = bucket
-        self._config = config
 
     async def read(self, whole: Whole, operations: Operations, language: str | None) -> ReadPages:
         """Return all pages, from the operation that an earlier delivery has begun or from a new one.
@@ -112,7 +91,7 @@ class BatchReader:
         """End the operation at Google, if there is one, and remove what it reads and writes."""
         operation = await operations.find(_PART)
         if operation is not None:
-            await self._running.cancel(operation.name)
+            await self._api.operations.cancel(operation.name)
         await self.forget(operations)
 
     async def forget(self, operations: Operations) -> None:
@@ -125,49 +104,24 @@ class BatchReader:
         await operations.clear(_PART)
 
     async def _start(self, whole: Whole, operations: Operations, language: str | None) -> RemoteOperation:
-        documents = []
+        files: list[tuple[str, str]] = []
         for first in range(1, whole.pages + 1, BATCH_FILE_PAGES):
             numbers = range(first, min(first + BATCH_FILE_PAGES, whole.pages + 1))
             async with self._cutter.part(whole, numbers, BATCH_FILE_BYTES) as part:
                 key = f"{operations.folder}/in/{numbers[0]}-{numbers[-1]}"
                 await self._bucket.put_file(key, part.path, part.media_type)
-                documents.append(documentai.GcsDocument(gcs_uri=self._bucket.uri_of(key), mime_type=part.media_type))
-        request = self._request(documents, self._bucket.uri_of(f"{operations.folder}/out"), language)
-        answer = await self._calls.call(self._client.batch_process_documents, request)
-        operation = RemoteOperation(
-            name=answer.operation.name,
-            started_at=utc_now(),
-            inputs=tuple(document.gcs_uri for document in documents),
-        )
+                files.append((self._bucket.uri_of(key), part.media_type))
+        name = await self._api.begin(files, self._bucket.uri_of(f"{operations.folder}/out"), language)
+        operation = RemoteOperation(name=name, started_at=utc_now(), inputs=tuple(uri for uri, _ in files))
         # Even when we are being stopped: this name is worth money.
         await asyncio.shield(operations.save(_PART, operation))
-        log.info("documentai.batch_started", operation=operation.name, pages=whole.pages, files=len(documents))
+        log.info("documentai.batch_started", operation=name, pages=whole.pages, files=len(files))
         return operation
-
-    def _request(
-        self, documents: list[documentai.GcsDocument], output: str, language: str | None
-    ) -> documentai.BatchProcessRequest:
-        gcs_output = documentai.DocumentOutputConfig.GcsOutputConfig
-        return documentai.BatchProcessRequest(
-            name=self._config.processor,
-            input_documents=documentai.BatchDocumentsInputConfig(
-                gcs_documents=documentai.GcsDocuments(documents=documents)
-            ),
-            document_output_config=documentai.DocumentOutputConfig(
-                gcs_output_config=gcs_output(
-                    gcs_uri=output + "/",
-                    field_mask=FieldMask(paths=FIELDS),
-                    sharding_config=gcs_output.ShardingConfig(pages_per_shard=SHARD_PAGES),
-                )
-            ),
-            process_options=options_of(self._config, language),
-            skip_human_review=True,
-        )
 
     async def _wait_for(self, operation: RemoteOperation) -> Operation:
         seen = Operation()
         try:
-            return await self._running.wait_for(operation.name, seen.CopyFrom)
+            return await self._api.operations.wait_for(operation.name, seen.CopyFrom)
         except EngineError:
             # What is said of single files is more exact than what is said of the whole operation.
             self._check(_statuses(seen))
@@ -188,8 +142,7 @@ class BatchReader:
     def _check(self, statuses: list[Any]) -> None:
         for status in statuses:
             if status.status.code:
-                error = from_grpc_status(status.status.code, status.status.message)  # type: ignore[no-untyped-call]
-                raise self._calls.translated(error)
+                raise self._api.failure_of(status.status.code, status.status.message)
 
 
 def _statuses(operation: Operation) -> list[Any]:

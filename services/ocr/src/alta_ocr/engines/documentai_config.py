@@ -1,4 +1,4 @@
-"""How Document AI is asked, and how it words what is wrong with a file.
+"""How Document AI is asked, and what it takes.
 
 Limits: https://cloud.google.com/document-ai/limits
 """
@@ -6,23 +6,10 @@ Limits: https://cloud.google.com/document-ai/limits
 from dataclasses import dataclass
 
 from alta_common.contracts.results import EngineInfo
-from alta_common.engines.google.errors import InputFault
 from alta_ocr.engines.engine import config_hash
 from alta_ocr.engines.limits import DocumentLimits
 
 NAME = "documentai"
-
-FIELDS = (
-    # Without a mask the answer holds a picture of every page.
-    "text",
-    "shard_info",
-    "pages.page_number",
-    "pages.dimension",
-    "pages.layout",
-    "pages.detected_languages",
-    "pages.lines",
-    "pages.tokens",
-)
 
 MAX_BYTES = 40_000_000
 """Of a file that is sent along with the request; Google takes 40 MiB, request included."""
@@ -36,35 +23,6 @@ SHARD_PAGES = 50
 
 _ONLINE_PAGES = 15
 _IMAGELESS_PAGES = 30
-
-FAULTS = (
-    InputFault.of(
-        r"pages.* exceed the limit|PAGE_LIMIT_EXCEEDED|too many pages",
-        "too_many_pages",
-        "The document has more pages than the engine takes.",
-    ),
-    InputFault.of(
-        r"payload size exceeds|file size exceeds|DOCUMENT_SIZE|too large to process",
-        "file_too_large",
-        "The document has more bytes than the engine takes.",
-    ),
-    InputFault.of(
-        r"image (size|dimension|resolution).*exceed|megapixel",
-        "image_too_large",
-        "The image has more pixels than the engine takes; 40 megapixels are allowed.",
-    ),
-    InputFault.of(
-        r"encrypt|password",
-        "password_protected",
-        "The PDF is protected by a password. Remove the password and upload it again.",
-    ),
-    # Said of files of the right kind as well, when the parser gives up on them.
-    InputFault.of(
-        r"unsupported input file|corrupt|malformed|(failed|unable) to (parse|decode|open|read the (pdf|image))",
-        "corrupt_file",
-        "The engine cannot open the document: it is damaged, or made in a way that it does not know.",
-    ),
-)
 
 
 @dataclass(frozen=True)
