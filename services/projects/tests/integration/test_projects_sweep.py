@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from alta_common.clock import utc_now
+from alta_common.contracts.results import cancellation_key
 from alta_common.db.engine import Sessions
 from alta_common.http.idempotency import IdempotencyKeys
 from alta_common.ids import new_id
@@ -16,7 +17,9 @@ from alta_common.outbox import Outbox
 from alta_common.storage import ObjectNotFoundError
 from alta_common.storage.filesystem import FilesystemObjectStorage
 from alta_projects.application.cancellations import Cancellations
+from alta_projects.application.results import ResultService
 from alta_projects.application.sweep import Sweeper
+from alta_projects.models.document import Document
 from alta_projects.repositories.objects import UnclaimedObjectRepository
 from alta_projects.settings import ProjectsSettings
 
@@ -102,6 +105,42 @@ async def test_a_deleted_document_loses_its_file(ada: Any, sweeper: Sweeper, sto
     await sweeper.sweep()
 
     assert not await is_stored(storage, key)
+
+
+async def test_a_deleted_document_loses_every_result_that_it_had(
+    ada: Any, sweeper: Sweeper, storage: FilesystemObjectStorage, results: ResultService, engines: Any
+) -> None:
+    document = await ada.document((await ada.project())["id"])
+    path, keys = f"/v1/documents/{document['id']}", []
+    for _ in range(2):
+        completed = await engines.completed(document)
+        keys.append(completed.result_key)
+        await results.record_completion(Document, completed)
+        document = (await ada.http.post(f"{path}/reprocess")).json()
+    await sweeper.sweep()
+    assert all([await is_stored(storage, key) for key in keys])
+
+    await ada.http.delete(path)
+    await sweeper.sweep()
+
+    assert not any([await is_stored(storage, key) for key in keys])
+
+
+async def test_a_project_that_was_deleted_under_its_uploads_is_purged_and_not_read_any_further(
+    ada: Any, sweeper: Sweeper, sessions: Sessions, owed: Any, storage: FilesystemObjectStorage
+) -> None:
+    document = await ada.document((await ada.project())["id"])
+    async with sessions.begin() as session:
+        gone = text("UPDATE projects.project SET deleted_at = now() - interval '2 minutes' WHERE id = :id")
+        await session.execute(gone, {"id": document["project_id"]})
+
+    await sweeper.sweep()
+
+    assert await owed.types(document["id"]) == ["DOCUMENT_OCR_REQUESTED", "DOCUMENT_OCR_CANCELLED"]
+    assert await is_stored(storage, cancellation_key(document["id"], 1))
+    async with sessions() as session:
+        left = text("SELECT count(*) FROM projects.media_item WHERE id = :id")
+        assert (await session.execute(left, {"id": document["id"]})).scalar_one() == 0
 
 
 async def test_a_deleted_project_is_purged_with_all_it_held(
