@@ -8,7 +8,7 @@ import struct
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from pikepdf import Array, Dictionary, Name, Object, Pdf
+from pikepdf import Array, Dictionary, Name, Object, Pdf, String
 
 ADVANCE = 0.5
 """Width of every character, in font sizes."""
