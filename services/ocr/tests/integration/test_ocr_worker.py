@@ -15,7 +15,7 @@ import httpx
 import orjson
 import pytest
 
-from alta_common.contracts.projects import DocumentOcrRequested
+from alta_common.contracts.projects import DocumentOcrCancelled, DocumentOcrRequested
 from alta_common.contracts.results import OcrResult
 from alta_common.ids import new_id
 from alta_common.messaging.topology import OCR_QUEUE
@@ -42,6 +42,16 @@ class Service:
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         return [line for line in self.lines if line.get("event") == event]
+
+    def outcomes(self, outcome: str) -> list[dict[str, Any]]:
+        return [line for line in self.logged("work.finished") if line["outcome"] == outcome]
+
+    def killed_workers(self) -> list[int]:
+        """The process ids of the workers that a cancellation killed."""
+        lines = self.logged("worker.replaced")
+        return [
+            line["pid"] for line in lines if line["reason"] == "cancelled" and not Path(f"/proc/{line['pid']}").exists()
+        ]
 
     async def get(self, path: str) -> httpx.Response:
         port = self.logged("internal.listening")[0]["port"]
@@ -198,6 +208,51 @@ async def test_what_a_killed_or_stopped_service_was_at_is_done_by_the_next(
             assert len({envelope["id"] for envelope in answers(heard, request)}) == 1
         assert answers(heard, endless) == []
     assert await waiting_in(rabbitmq_url) == [str(endless.event_id)]
+
+
+async def test_what_is_cancelled_is_stopped_at_once_and_what_is_beside_it_is_not(
+    start: Start,
+    rabbitmq_url: str,
+    upload: Callable[..., Any],
+    image_file: Callable[..., Path],
+    raw_pdf: Callable[..., Path],
+) -> None:
+    endless_page = raw_pdf(b"0 0 m 100 100 l S\n" * 3_000_000)
+    first, second = await upload(endless_page, attempt=2), await upload(endless_page)
+    behind, unborn = await upload(image_file()), await upload(image_file())
+    async with (
+        start(OCR_WORKERS="2", OCR_PAGE_SECONDS="900") as service,
+        listening(rabbitmq_url, "ocr.events") as heard,
+    ):
+        await publish(rabbitmq_url, cancellation_of(unborn))
+        await publish(rabbitmq_url, first)
+        await publish(rabbitmq_url, second)
+        await eventually(lambda: progress_of(heard, first) and progress_of(heard, second), ANSWERED)
+
+        await publish(rabbitmq_url, cancellation_of(first))
+        await eventually(lambda: len(service.killed_workers()) == 1, ANSWERED)
+        await publish(rabbitmq_url, cancellation_of(second))
+        await eventually(lambda: len(service.killed_workers()) == 2, ANSWERED)
+        await publish(rabbitmq_url, unborn)
+        await publish(rabbitmq_url, behind)
+        await eventually(lambda: answers(heard, behind), ANSWERED)
+        await eventually(lambda: len(service.outcomes("cancelled")) == 3, ANSWERED)
+
+        metrics = (await service.get("/metrics")).text
+        assert 'alta_ocr_jobs_total{outcome="cancelled"} 3.0' in metrics
+        assert 'alta_ocr_worker_restarts_total{reason="cancelled"} 2.0' in metrics
+        for request in (first, second, unborn):
+            assert answers(heard, request) == []
+        # Nothing is left of them: a drain has nothing to hand back.
+        service.process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(service.process.wait(), 20) == 0
+        assert not service.logged("consumers.draining")
+
+
+def cancellation_of(request: DocumentOcrRequested) -> DocumentOcrCancelled:
+    return DocumentOcrCancelled(
+        document_id=request.document_id, project_id=request.project_id, attempt=request.attempt, reason="cancelled"
+    )
 
 
 async def waiting_in(rabbitmq_url: str) -> list[str]:
