@@ -1,13 +1,13 @@
 """Settings of transcription, from the environment."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from alta_common.settings import RabbitmqSettings, ServiceSettings, StorageSettings
+from alta_common.settings import GoogleSettings, RabbitmqSettings, ServiceSettings, StorageSettings
 
 
-class TranscriptionSettings(ServiceSettings, RabbitmqSettings, StorageSettings):
+class TranscriptionSettings(ServiceSettings, RabbitmqSettings, StorageSettings, GoogleSettings):
     """What the process reads from its environment."""
 
     transcription_workers: int = Field(
@@ -60,3 +60,23 @@ class TranscriptionSettings(ServiceSettings, RabbitmqSettings, StorageSettings):
     transcription_worker_recycle_seconds: int = Field(
         36000, ge=1, description="Seconds of audio after which a worker is replaced by a new one."
     )
+    speech_model: str = Field(
+        "",
+        description="Model of Google's Speech-to-Text, e.g. long or chirp_2; empty: that engine is not here. It has to "
+        "know word times, word confidences and punctuation.",
+    )
+    speech_location: str = Field("global", description="Where Google transcribes: global, us, eu or a region.")
+    speech_recognizer: str = Field("_", description="Id of a recognizer there; _ is one without settings of its own.")
+    speech_language: str = Field(
+        "en-US", description="Language of recordings that name none, as Google is asked for it (BCP 47, with a region)."
+    )
+    speech_endpoint: str = Field("", description="host:port of an emulator, in plaintext; empty: Google's.")
+
+    @model_validator(mode="after")
+    def _google_speech_is_complete(self) -> Self:
+        if self.speech_model and not (self.gcs_project_id and self.gcs_bucket_name):
+            raise ValueError("SPEECH_MODEL needs GCS_PROJECT_ID, who pays, and GCS_BUCKET_NAME for long recordings")
+        for engine in (self.transcription_engine, self.transcription_fallback_engine):
+            if engine in {"google-speech", "google"} and not self.speech_model:
+                raise ValueError(f"the engine {engine!r} needs SPEECH_MODEL")
+        return self

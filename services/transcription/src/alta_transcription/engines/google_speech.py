@@ -72,9 +72,13 @@ class GoogleSpeechEngine:
         await self._batch.abandon(options.operations)
 
     async def check(self) -> None:
-        """Raise `UnavailableError` while no worker is warm or the connection to Google is broken."""
+        """Raise `UnavailableError` while no worker is warm, the connection is broken or Google refuses our calls."""
         await self._pool.check()
         self._api.check()
+
+    async def close(self) -> None:
+        """Close the connection to Google."""
+        await self._api.close()
 
     async def _prepare(self, path: Path, progress: Progress) -> PreparedAudio:
         task = prepare_task(path, path.with_name("google.flac"), min(self._limits.max_audio_seconds, LONGEST_SECONDS))

@@ -84,8 +84,9 @@ class SpeechApi:
         return self._calls.translated(error)
 
     def check(self) -> None:
-        """Raise `UnavailableError` when the connection is known to be broken."""
+        """Raise `UnavailableError` when the connection is known to be broken, or our calls to be refused."""
         check_client(self._client)
+        self._calls.check()
 
     async def close(self) -> None:
         """Close the connection."""
