@@ -26,10 +26,10 @@ class Faults:
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
-        self._planned: defaultdict[str, deque[RefusedError | Hang]] = defaultdict(deque)
+        self._planned: defaultdict[str, deque[RefusedError | Hang | None]] = defaultdict(deque)
 
-    def plan(self, method: str, *faults: RefusedError | Hang) -> None:
-        """Let the next calls of `method` (`ProcessDocument`) fail, each in its turn."""
+    def plan(self, method: str, *faults: RefusedError | Hang | None) -> None:
+        """Let the next calls of `method` (`ProcessDocument`) fail, each in its turn; with None one is answered."""
         self._planned[method].extend(faults)
 
     def mend(self, method: str) -> None:
@@ -45,5 +45,5 @@ class Faults:
         fault = planned.popleft()
         if isinstance(fault, Hang):
             await asyncio.Event().wait()
-        else:
+        elif fault is not None:
             raise fault
