@@ -1,6 +1,14 @@
+import json
+from typing import Any
+
 import pytest
 
-from alta_notifications.mail.templates import MailTemplates, MissingValueError, UnknownTemplateError
+from alta_notifications.mail.templates import (
+    MailTemplates,
+    MalformedValueError,
+    MissingValueError,
+    UnknownTemplateError,
+)
 
 URL = "https://alta.example"
 TOKEN = "wJk9-_" * 7
@@ -19,6 +27,16 @@ VALUES = {
         "link": "https://elsewhere.example",
     },
     "project_created": {"project_name": "Letters"},
+    "items_failed": {
+        "project_name": "Letters",
+        "count": "2",
+        "items": json.dumps(
+            [
+                {"filename": "letter 7.pdf", "detail": "The PDF asks for a password.", "retryable": False},
+                {"filename": "x" * 100 + ".tiff", "detail": "It took too long. " * 15, "retryable": True},
+            ]
+        ),
+    },
 }
 
 
@@ -103,3 +121,50 @@ def test_what_is_missing_is_named(templates: MailTemplates) -> None:
 def test_an_unknown_mail_is_refused(templates: MailTemplates, name: str) -> None:
     with pytest.raises(UnknownTemplateError):
         templates.render(name, {})
+
+
+def failures(*items: dict[str, Any], count: int | None = None) -> dict[str, str]:
+    return {"project_name": "Letters", "count": str(count or len(items)), "items": json.dumps(items)}
+
+
+def test_failed_files_are_listed_with_what_may_help(templates: MailTemplates) -> None:
+    words = templates.render("items_failed", VALUES["items_failed"])
+
+    assert words.subject == "2 files in Letters could not be read"
+    assert "- letter 7.pdf\n  The PDF asks for a password. Trying the same file again will not help.\n" in words.text
+    assert "Trying again may help." in words.text
+    assert "<strong>letter 7.pdf</strong><br>The PDF asks for a password. Trying the same file again will not help." in words.html
+    assert "more" not in words.text
+
+
+def test_one_failed_file_is_one(templates: MailTemplates) -> None:
+    words = templates.render("items_failed", failures({"filename": "a.pdf", "detail": "Damaged.", "retryable": False}))
+
+    assert words.subject == "A file in Letters could not be read"
+    assert "a file that you added to Letters could not be read:\n\n- a.pdf\n" in words.text
+
+
+def test_of_many_failed_files_the_others_are_counted(templates: MailTemplates) -> None:
+    item = {"filename": "a.pdf", "detail": "Damaged.", "retryable": False}
+
+    words = templates.render("items_failed", failures(*[item] * 20, count=1020))
+
+    assert words.text.count("- a.pdf") == 20
+    assert "- and 1000 more\n" in words.text
+    assert "<li>and 1000 more</li>" in words.html
+
+
+def test_a_filename_stays_on_its_line_and_cannot_become_html(templates: MailTemplates) -> None:
+    hostile = {"filename": "<b>a\r\n\r\nb</b>.pdf", "detail": "It is \u2028 'damaged'.\x00", "retryable": True}
+
+    words = templates.render("items_failed", failures(hostile))
+
+    assert "- <b>a b</b>.pdf\n" in words.text
+    assert "&lt;b&gt;a b&lt;/b&gt;.pdf" in words.html
+    assert "<b>" not in words.html
+
+
+@pytest.mark.parametrize("items", ["", "{", "1", "[1]", '["x"]', "null"])
+def test_a_list_that_is_none_is_refused(templates: MailTemplates, items: str) -> None:
+    with pytest.raises(MalformedValueError):
+        templates.render("items_failed", {**VALUES["items_failed"], "items": items})

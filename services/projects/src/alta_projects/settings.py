@@ -33,6 +33,16 @@ class ProjectsSettings(ServiceSettings, HttpSettings, PostgresSettings, StorageS
         24.0, gt=0, le=168, description="What is not read after this fails with `timeout`; projects may set their own."
     )
 
+    render_workers: int = Field(2, ge=1, le=64, description="Processes that make searchable PDFs and images of pages.")
+    render_waiting: int = Field(
+        32, ge=0, description="Requests that may wait for one of RENDER_WORKERS; more are told to come again."
+    )
+    render_seconds: float = Field(60.0, gt=0, description="How long making one PDF or image may take.")
+    render_memory_mb: int = Field(1536, ge=256, description="Address space of a process that renders, in MiB.")
+    render_copies_mb: int = Field(
+        512, ge=0, description="Originals that are kept on disk for the next page of the same document, in MiB."
+    )
+
     @property
     def processing_patience(self) -> timedelta:
         """Return how long a run may take where the project's settings say nothing."""
@@ -56,6 +66,12 @@ class ProjectsWorkerSettings(ServiceSettings, PostgresSettings, RabbitmqSettings
     sweep_interval_seconds: float = Field(600.0, gt=0, description="Time between two sweeps.")
     run_watch_interval_seconds: float = Field(
         30.0, gt=0, description="Time between two looks for runs that are past their deadline."
+    )
+    failure_mail_check_seconds: float = Field(
+        30.0, gt=0, description="Time between two looks for failures that nobody has been told of."
+    )
+    failure_mail_pause_minutes: float = Field(
+        15.0, ge=0, description="Time between two mails to one person about the failures of one project."
     )
 
 

@@ -23,6 +23,7 @@ from alta_common.storage import ObjectStorage, create_storage
 from alta_common.telemetry.setup import setup_telemetry
 from alta_projects.application.audit import ProjectAudit
 from alta_projects.application.cancellations import Cancellations
+from alta_projects.application.failure_mail import FailureMail
 from alta_projects.application.people import PersonService
 from alta_projects.application.results import ResultService
 from alta_projects.application.run_watch import RunWatch
@@ -74,6 +75,7 @@ class Jobs:
 
     sweeper: Sweeper
     watch: RunWatch
+    mail: FailureMail
 
     @asynccontextmanager
     async def running(self, settings: ProjectsWorkerSettings) -> AsyncIterator[None]:
@@ -82,12 +84,13 @@ class Jobs:
             for job, seconds in (
                 (self.sweeper.sweep, settings.sweep_interval_seconds),
                 (self.watch.look, settings.run_watch_interval_seconds),
+                (self.mail.tell, settings.failure_mail_check_seconds),
             ):
                 await stack.enter_async_context(regularly(job, timedelta(seconds=seconds)))
             yield
 
 
-def create_jobs(engine: AsyncEngine, storage: ObjectStorage, outbox: Outbox) -> Jobs:
+def create_jobs(settings: ProjectsWorkerSettings, engine: AsyncEngine, storage: ObjectStorage, outbox: Outbox) -> Jobs:
     """Build the regular work of this process."""
     sessions, audit = create_sessions(engine), ProjectAudit(AuditTrail(SCHEMA))
     cancellations = Cancellations(storage, outbox)
@@ -96,6 +99,7 @@ def create_jobs(engine: AsyncEngine, storage: ObjectStorage, outbox: Outbox) -> 
             sessions, storage, keys=IdempotencyKeys(SCHEMA), inbox=Inbox(SCHEMA), cancellations=cancellations
         ),
         watch=RunWatch(sessions, audit, ChangeAnnouncer(engine), cancellations),
+        mail=FailureMail(sessions, outbox, pause=timedelta(minutes=settings.failure_mail_pause_minutes)),
     )
 
 
@@ -105,7 +109,7 @@ async def run(settings: ProjectsWorkerSettings) -> None:
     storage = create_storage(settings)
     app = create_consumer_app(settings, engine)
     wakeup = OutboxWakeup(engine, SCHEMA)
-    jobs = create_jobs(engine, storage, Outbox(SCHEMA, wakeup))
+    jobs = create_jobs(settings, engine, storage, Outbox(SCHEMA, wakeup))
     checks: dict[str, Check] = {
         "database": partial(check_database, engine),
         "storage": storage.check,

@@ -1,5 +1,6 @@
 """The mails' words: Jinja2 templates beside this package, one subject, text and HTML each."""
 
+import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,12 @@ class MissingValueError(InvalidError):
     """The event does not say everything that its mail shows."""
 
     code = "missing_template_value"
+
+
+class MalformedValueError(InvalidError):
+    """The event says something that its mail cannot show."""
+
+    code = "malformed_template_value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ class MailTemplates:
         )
 
     def render(self, name: str, values: dict[str, str]) -> Words:
-        """Return a mail's words. Raises `UnknownTemplateError` and `MissingValueError`."""
+        """Return a mail's words. Raises `UnknownTemplateError`, `MissingValueError` and `MalformedValueError`."""
         if name not in self.names:
             raise UnknownTemplateError(f"there is no mail named {name!r}")
         shown = {key: _one_line(value) for key, value in values.items()}
@@ -77,6 +84,7 @@ class MailTemplates:
         )
         environment.filters["name"] = _name
         environment.filters["fragment"] = _fragment
+        environment.filters["rows"] = _rows
         return environment
 
 
@@ -91,6 +99,17 @@ def _name(value: str, otherwise: str) -> str:
     carry anybody's advertisement.
     """
     return otherwise if not value or len(value) > _MAX_NAME or _LINK.search(value) else value
+
+
+def _rows(value: str) -> list[dict[str, str | bool]]:
+    """Return a list of objects that came as JSON, because values are strings; their strings are of one line too."""
+    try:
+        rows = json.loads(value)
+        return [
+            {key: _one_line(cell) if isinstance(cell, str) else bool(cell) for key, cell in row.items()} for row in rows
+        ]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise MalformedValueError("a list in the event is not the JSON that its mail shows") from error
 
 
 def _fragment(value: str) -> str:

@@ -43,6 +43,8 @@ class Member(Base):
     invited_by: Mapped[UUID | None]
     created_at: Mapped[datetime]
     joined_at: Mapped[datetime | None]
+    failures_told_at: Mapped[datetime | None]
+    """When they were last written to about what could not be read."""
     version: Mapped[int]
 
     @classmethod
