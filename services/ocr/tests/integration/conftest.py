@@ -140,3 +140,8 @@ async def serve(google: Google) -> AsyncIterator[Serve]:
     yield start
     for server in servers:
         await server.stop()
+
+
+@pytest.fixture
+def copyist() -> Copyist:
+    return Copyist()

@@ -72,20 +72,15 @@ class BatchReader:
         Google did not answer, to begin another when that one has failed.
         """
         operation = await operations.find(_PART)
-        if operation is None:
-            operation = await self._start(whole, operations, language)
-        try:
-            ended = await self._wait_for(operation)
-        except OperationNotFoundError:
-            # Google forgets what has ended some days ago.
-            log.warning("documentai.operation_lost", operation=operation.name)
-            await self.forget(operations)
-            operation = await self._start(whole, operations, language)
-            ended = await self._wait_for(operation)
-        except (EngineError, OperationFailedError):
-            await self.forget(operations)
-            raise
-        return await self._collected(ended, (utc_now() - operation.started_at).total_seconds() / whole.pages)
+        if operation is not None:
+            try:
+                return await self._outcome_of(operation, whole, operations)
+            except OperationNotFoundError:
+                # Google forgets what has ended some days ago.
+                log.warning("documentai.operation_lost", operation=operation.name)
+                await self.forget(operations)
+        operation = await self._start(whole, operations, language)
+        return await self._outcome_of(operation, whole, operations)
 
     async def abandon(self, operations: Operations) -> None:
         """End the operation at Google, if there is one, and remove what it reads and writes."""
@@ -118,11 +113,19 @@ class BatchReader:
         log.info("documentai.batch_started", operation=name, pages=whole.pages, files=len(files))
         return operation
 
-    async def _wait_for(self, operation: RemoteOperation) -> Operation:
+    async def _outcome_of(self, operation: RemoteOperation, whole: Whole, operations: Operations) -> ReadPages:
+        try:
+            ended = await self._ended(operation)
+            return await self._collected(ended, (utc_now() - operation.started_at).total_seconds() / whole.pages)
+        except (EngineError, OperationFailedError):
+            await self.forget(operations)
+            raise
+
+    async def _ended(self, operation: RemoteOperation) -> Operation:
         seen = Operation()
         try:
             return await self._api.operations.wait_for(operation.name, seen.CopyFrom)
-        except EngineError:
+        except (EngineError, OperationFailedError):
             # What is said of single files is more exact than what is said of the whole operation.
             self._check(_statuses(seen))
             raise
@@ -142,7 +145,8 @@ class BatchReader:
     def _check(self, statuses: list[Any]) -> None:
         for status in statuses:
             if status.status.code:
-                raise self._api.failure_of(status.status.code, status.status.message)
+                failure = self._api.failure_of(status.status.code, status.status.message)
+                raise OperationFailedError(failure.detail) if isinstance(failure, UnavailableError) else failure
 
 
 def _statuses(operation: Operation) -> list[Any]:
