@@ -141,8 +141,8 @@ class WorkerPool:
         except WorkerTimeoutError:
             reason = "timeout"
             raise
-        except WorkerCrashedError:
-            reason = "crashed"
+        except WorkerCrashedError as error:
+            reason = "out_of_memory" if isinstance(error, WorkerMemoryError) else "crashed"
             raise
         except MemoryError:
             # What native code left behind after a failed allocation is not to be built upon.

@@ -9,10 +9,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from alta_common.workers.errors import WorkerCrashedError, WorkerTimeoutError
+from alta_common.workers.errors import WorkerCrashedError, WorkerMemoryError, WorkerTimeoutError
 from alta_common.workers.wire import HEADER, Message, Task, pack, unpack
 
-_STDERR_TAIL_BYTES = 2000
+_STDERR_TAIL_BYTES = 16_000
+_LAST_WORDS_BYTES = 2000
+# What C++ says when nobody catches a failed allocation, before it aborts.
+_OUT_OF_MEMORY = b"std::bad_alloc"
 
 
 class WorkerProcess:
@@ -77,7 +80,7 @@ class WorkerProcess:
             self._writer.write(pack(task))
             await self._writer.drain()
         except ConnectionError:
-            raise WorkerCrashedError(await self._obituary()) from None
+            raise await self._crash() from None
 
     async def _receive(self, deadline: float, step_seconds: float) -> Message:
         now = asyncio.get_running_loop().time()
@@ -89,15 +92,20 @@ class WorkerProcess:
             limit = "its time limit" if now + step_seconds >= deadline else f"{step_seconds:.0f} s without progress"
             raise WorkerTimeoutError(f"The job was stopped after {limit}.") from None
         except (asyncio.IncompleteReadError, ConnectionError):
-            raise WorkerCrashedError(await self._obituary()) from None
+            raise await self._crash() from None
         return message
 
-    async def _obituary(self) -> str:
+    async def _crash(self) -> WorkerCrashedError:
+        """Return how the process ended, with its last words."""
         code = await self._process.wait()
         size = os.fstat(self._stderr).st_size
         tail = os.pread(self._stderr, _STDERR_TAIL_BYTES, max(0, size - _STDERR_TAIL_BYTES))
+        if _OUT_OF_MEMORY in tail:
+            return WorkerMemoryError("The job needed more memory than a worker may use.")
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return f"Worker {self.pid} ended with {how}. {tail.decode(errors='replace').strip()}".strip()
+        return WorkerCrashedError(
+            f"Worker {self.pid} ended with {how}. {tail.decode(errors='replace').strip()}".strip()
+        )
 
 
 async def start_worker(name: str, memory_bytes: int) -> WorkerProcess:
