@@ -192,9 +192,25 @@ class AltaClient:
                 item = await self.get(item, _LONG_POLL_SECONDS)
         return item
 
-    async def result(self, item: Item) -> dict[str, Any]:
-        """Return the canonical result."""
-        return _json_of(await self.request("GET", f"{item.url}/result", params={"format": "json"}))
+    async def cancel(self, item: Item) -> Item:
+        """Stop reading an item and return it. Raises `ProblemError` when it has ended by itself."""
+        return Item(item.kind, _json_of(await self.request("POST", f"{item.url}/cancel")))
+
+    async def reprocess(self, item: Item, **wishes: str | None) -> Item:
+        """Have an item read again, with another `engine` or `language`, and return it."""
+        headers = {"Idempotency-Key": secrets.token_hex(16)}
+        answer = await self.request("POST", f"{item.url}/reprocess", json=wishes, headers=headers)
+        return Item(item.kind, _json_of(answer))
+
+    async def revisions(self, item: Item) -> list[dict[str, Any]]:
+        """Return the last results that an item has had, the newest first."""
+        found: list[dict[str, Any]] = _json_of(await self.request("GET", f"{item.url}/revisions"))["items"]
+        return found
+
+    async def result(self, item: Item, revision: int | None = None) -> dict[str, Any]:
+        """Return the canonical result: the last one, or the one of that number."""
+        params = {"format": "json", **({"revision": revision} if revision else {})}
+        return _json_of(await self.request("GET", f"{item.url}/result", params=params))
 
     async def result_text(self, item: Item) -> str:
         """Return the result as plain text."""

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from alta_common.contracts.media_types import DOCUMENT_TYPES
 from alta_common.contracts.results import OcrResult
 from alta_common.http.idempotency import StoredAnswer
 from alta_common.http.pagination import Page
@@ -32,7 +33,7 @@ router = APIRouter(prefix="/v1", tags=["Documents"])
     status_code=HTTPStatus.ACCEPTED,
     response_model=DocumentOut,
     responses=upload_responses(DocumentOut),
-    openapi_extra=upload_body("PDF, PNG, JPEG, TIFF or WebP"),
+    openapi_extra=upload_body(DOCUMENT_TYPES),
 )
 async def upload_document(project_id: UUID, upload: Upload) -> Response:
     """Upload a document to be read.

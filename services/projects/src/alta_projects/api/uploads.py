@@ -1,7 +1,7 @@
 """From a request to an upload: what the routes of documents and voice samples share."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
@@ -12,6 +12,7 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
 from alta_common.contracts.engines import EngineKind
+from alta_common.contracts.media_types import MediaType
 from alta_common.contracts.principal import Principal
 from alta_common.errors import FieldError, InvalidError, TooLargeError
 from alta_common.http.idempotency import StoredAnswer
@@ -121,10 +122,11 @@ async def _upload_request(
 Upload = Annotated[UploadRequest, Depends(_upload_request)]
 
 
-def upload_body(types: str) -> dict[str, Any]:
+def upload_body(types: Sequence[MediaType]) -> dict[str, Any]:
     """Return the OpenAPI description of an upload's body, which FastAPI does not see because we read it ourselves."""
+    names = ", ".join(one.name for one in types)
     properties = {
-        FILE_FIELD: {"type": "string", "format": "binary", "description": f"The file: {types}."},
+        FILE_FIELD: {"type": "string", "format": "binary", "description": f"The file, one of these: {names}."},
         "metadata": {
             "type": "string",
             "contentMediaType": "application/json",

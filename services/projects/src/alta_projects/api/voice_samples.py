@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from alta_common.contracts.media_types import VOICE_TYPES
 from alta_common.contracts.results import TranscriptResult
 from alta_common.http.idempotency import StoredAnswer
 from alta_common.http.pagination import Page
@@ -32,7 +33,7 @@ router = APIRouter(prefix="/v1", tags=["Voice samples"])
     status_code=HTTPStatus.ACCEPTED,
     response_model=VoiceSampleOut,
     responses=upload_responses(VoiceSampleOut),
-    openapi_extra=upload_body("WAV, FLAC, MP3, Ogg or Opus, M4A or MP4, WebM, AAC, AIFF or AMR"),
+    openapi_extra=upload_body(VOICE_TYPES),
 )
 async def upload_voice_sample(project_id: UUID, upload: Upload) -> Response:
     """Upload a recording to be transcribed.
