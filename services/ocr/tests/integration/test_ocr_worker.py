@@ -148,15 +148,17 @@ async def test_requests_are_answered(
     paragraph: tuple[str, ...],
 ) -> None:
     (tmp_path / "text.pdf").write_text("no pdf at all")
-    scan, letter, nothing = (
+    requests = [
         await upload(image_file()),
         await upload(pdf_file()),
         await upload(tmp_path / "text.pdf"),
-    )
-    async with start() as service, listening(rabbitmq_url, "ocr.events") as heard:
-        for request in (scan, letter, nothing):
+        await upload(pdf_file(name="for-google.pdf"), engine="google"),
+    ]
+    scan, letter, nothing, diverted = requests
+    async with start(OCR_FALLBACK_ENGINE="local") as service, listening(rabbitmq_url, "ocr.events") as heard:
+        for request in requests:
             await publish(rabbitmq_url, request, correlation_id="the-upload", traceparent=TRACE)
-        await eventually(lambda: all(answers(heard, one) for one in (scan, letter, nothing)), ANSWERED)
+        await eventually(lambda: all(answers(heard, one) for one in requests), ANSWERED)
         await publish(rabbitmq_url, scan)
         await eventually(lambda: len(answers(heard, scan)) == 2, ANSWERED)
 
@@ -170,8 +172,10 @@ async def test_requests_are_answered(
         assert answers(heard, nothing)[0]["data"]["code"] == "unsupported_media_type"
         assert all(progress_of(heard, one) for one in (scan, letter))
 
+        assert answers(heard, diverted)[0]["data"]["warnings"] == ["fallback_engine_used"]
         metrics = (await service.get("/metrics")).text
-        assert 'alta_ocr_jobs_total{outcome="completed"} 2.0' in metrics
+        assert 'alta_ocr_jobs_total{outcome="completed"} 3.0' in metrics
+        assert 'alta_engine_fallbacks_total{engine="documentai",fallback="local"} 1.0' in metrics
         assert 'alta_ocr_jobs_total{outcome="republished"} 1.0' in metrics
         assert 'alta_ocr_jobs_total{outcome="unsupported_media_type"} 1.0' in metrics
         assert 'alta_engine_seconds_per_unit_count{engine="rapidocr"} 1.0' in metrics
