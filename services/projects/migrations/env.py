@@ -3,7 +3,14 @@
 from alta_common.db.migrations import run_env
 
 # Imported for their tables.
-from alta_projects.models import document, member, project, unclaimed_object, voice_sample  # noqa: F401
+from alta_projects.models import (  # noqa: F401
+    document,
+    member,
+    project,
+    result_revision,
+    unclaimed_object,
+    voice_sample,
+)
 from alta_projects.models.base import SCHEMA, Base
 
 run_env(SCHEMA, Base.metadata)
