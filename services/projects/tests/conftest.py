@@ -58,6 +58,7 @@ def settings(database: FreshDatabase, tmp_path: Path) -> ProjectsSettings:
         document_max_bytes=DOCUMENT_MAX_BYTES,
         voice_max_bytes=2 * DOCUMENT_MAX_BYTES,
         wait_look_again_seconds=30,
+        render_workers=1,
     )
 
 

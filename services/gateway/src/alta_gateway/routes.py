@@ -48,7 +48,6 @@ GET /v1/analytics/overview
 """
 _ITEM = """
 GET DELETE /v1/{items}/{id}
-GET /v1/{items}/{id}/result
 GET /v1/{items}/{id}/revisions
 POST /v1/{items}/{id}/reprocess
 POST /v1/{items}/{id}/cancel
@@ -127,10 +126,13 @@ def _items(settings: GatewaySettings, items: str) -> list[Route]:
     rows = _Rows(settings, PROJECTS)
     content = rows.of(f"GET HEAD /v1/{items}/{{id}}/content")
     downloads = [replace(row, is_download=True, timeouts=_streaming(settings)) for row in content]
+    # What is made when it is asked for may take its time.
+    made = [f"/v1/{items}/{{id}}/result", *(["/v1/documents/{id}/pages/{n}/image"] if items == "documents" else [])]
+    patience = _streaming(settings, settings.upstream_long_first_byte_seconds)
+    renditions = [replace(rows.row("GET", template), timeouts=patience) for template in made]
     limit = settings.document_max_bytes if items == "documents" else settings.voice_max_bytes
     upload = _upload(settings, "POST", f"/v1/projects/{{id}}/{items}", limit)
-    pages = [rows.row("GET", "/v1/documents/{id}/pages/{n}/image")] if items == "documents" else []
-    return [*rows.of(_ITEM.replace("{items}", items)), *downloads, upload, *pages]
+    return [*rows.of(_ITEM.replace("{items}", items)), *downloads, upload, *renditions]
 
 
 def _upload(settings: GatewaySettings, method: str, template: str, file_bytes: int) -> Route:

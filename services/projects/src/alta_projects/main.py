@@ -22,14 +22,17 @@ from alta_common.outbox import Outbox, OutboxWakeup
 from alta_common.settings import load
 from alta_common.storage import ObjectStorage, create_storage
 from alta_common.telemetry.setup import setup_telemetry
-from alta_projects.api import documents, members, projects, voice_samples
+from alta_projects.api import documents, members, page_images, projects, voice_samples
 from alta_projects.api.deps import UseCases
 from alta_projects.api.problems import install_statuses
 from alta_projects.application.audit import ProjectAudit
 from alta_projects.application.cancellations import Cancellations
 from alta_projects.application.items import ItemService
+from alta_projects.application.local_copies import LocalCopies
 from alta_projects.application.members import MemberService
 from alta_projects.application.projects import ProjectService
+from alta_projects.application.renderers import Renderers, RenderLimits
+from alta_projects.application.renditions import RenditionService
 from alta_projects.application.result_reader import ResultReader
 from alta_projects.application.runs import RunService
 from alta_projects.application.uploads import Intake, UploadService
@@ -49,17 +52,39 @@ class Parts:
     verifier: TokenVerifier
     wakeup: OutboxWakeup
     feed: ChangeFeed
+    renderers: Renderers
+    copies: LocalCopies
+
+    async def aclose(self) -> None:
+        """Give back everything."""
+        await self.feed.stop()
+        await self.renderers.close()
+        self.copies.close()
+        await self.wakeup.aclose()
+        await self.engine.dispose()
 
 
 def create_parts(settings: ProjectsSettings, verifier: TokenVerifier, storage: ObjectStorage | None = None) -> Parts:
     """Build what has resources; nothing connects before it is used."""
     engine = create_engine(settings, application_name=SERVICE)
+    storage = storage or create_storage(settings)
     return Parts(
         engine=engine,
-        storage=storage or create_storage(settings),
+        storage=storage,
         verifier=verifier,
         wakeup=OutboxWakeup(engine, SCHEMA),
         feed=ChangeFeed(engine),
+        renderers=Renderers(_render_limits(settings)),
+        copies=LocalCopies(storage, settings.render_copies_mb * 1024**2),
+    )
+
+
+def _render_limits(settings: ProjectsSettings) -> RenderLimits:
+    return RenderLimits(
+        workers=settings.render_workers,
+        waiting=settings.render_waiting,
+        job_seconds=settings.render_seconds,
+        memory_bytes=settings.render_memory_mb * 1024**2,
     )
 
 
@@ -74,6 +99,16 @@ def create_use_cases(settings: ProjectsSettings, parts: Parts) -> UseCases:
     }
     announcer = ChangeAnnouncer(parts.engine)
     cancellations = Cancellations(parts.storage, outbox)
+    items = ItemService(
+        sessions,
+        parts.storage,
+        audit=audit,
+        changes=announcer,
+        feed=parts.feed,
+        cancellations=cancellations,
+        look_again=settings.wait_look_again,
+    )
+    results = ResultReader(sessions, parts.storage)
     return UseCases(
         projects=ProjectService(sessions, outbox, audit),
         members=MemberService(sessions, outbox, audit),
@@ -86,16 +121,9 @@ def create_use_cases(settings: ProjectsSettings, parts: Parts) -> UseCases:
             unclaimed_for=settings.unclaimed_for,
             patience=settings.processing_patience,
         ),
-        items=ItemService(
-            sessions,
-            parts.storage,
-            audit=audit,
-            changes=announcer,
-            feed=parts.feed,
-            cancellations=cancellations,
-            look_again=settings.wait_look_again,
-        ),
-        results=ResultReader(sessions, parts.storage),
+        items=items,
+        results=results,
+        renditions=RenditionService(items, results, parts.copies, parts.renderers),
         runs=RunService(
             sessions,
             outbox,
@@ -117,15 +145,13 @@ def create_app(settings: ProjectsSettings, parts: Parts) -> FastAPI:
         parts.feed.start()
         app.state.is_serving = True
         yield
-        await parts.feed.stop()
-        await parts.wakeup.aclose()
-        await parts.engine.dispose()
+        await parts.aclose()
 
     app = create_api("Alta Data: projects", lifespan=lifespan, verifier=parts.verifier)
     app.state.use_cases = create_use_cases(settings, parts)
     app.state.is_serving = False
     install_statuses()
-    for noun in (projects, members, documents, voice_samples):
+    for noun in (projects, members, documents, page_images, voice_samples):
         app.include_router(noun.router)
     return app
 

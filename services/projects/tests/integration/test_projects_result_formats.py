@@ -1,5 +1,6 @@
 """Results over HTTP in every format."""
 
+import io
 from html import unescape
 from typing import Any
 
@@ -8,6 +9,8 @@ import srt
 import webvtt
 from lxml import etree
 from markdown_it import MarkdownIt
+from pikepdf import Pdf
+from pypdf import PdfReader
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alta_common.audit import AuditTrail
@@ -25,6 +28,15 @@ SAID = "Fish & chips"
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(64)
 
 
+def a_scan() -> bytes:
+    """A PDF with one page that says nothing itself."""
+    file = io.BytesIO()
+    with Pdf.new() as pdf:
+        pdf.add_blank_page(page_size=(100, 200))
+        pdf.save(file)
+    return file.getvalue()
+
+
 @pytest.fixture
 def results(sessions: Sessions, engine: AsyncEngine) -> ResultService:
     audit = ProjectAudit(AuditTrail("projects"))
@@ -34,7 +46,7 @@ def results(sessions: Sessions, engine: AsyncEngine) -> ResultService:
 @pytest.fixture
 async def document(ada: Any, results: ResultService, engines: Any) -> str:
     """The path of a read document's result."""
-    made = await ada.document((await ada.project())["id"])
+    made = await ada.document((await ada.project())["id"], a_scan())
     await results.record_completion(Document, await engines.completed(made, SAID))
     return f"/v1/documents/{made['id']}/result"
 
@@ -56,6 +68,8 @@ def text_in(wanted: str, body: bytes) -> str:
             return "".join(etree.fromstring(body).find(".//{*}body").itertext()).strip()
         case "alto":
             return " ".join(etree.fromstring(body).xpath("//*[local-name()='String']/@CONTENT"))
+        case "pdf":
+            return PdfReader(io.BytesIO(body)).pages[0].extract_text().strip()
         case "srt":
             return " ".join(cue.content for cue in srt.parse(body.decode()))
         case _:
@@ -69,6 +83,7 @@ def text_in(wanted: str, body: bytes) -> str:
         ("documents", "markdown", "text/markdown; charset=utf-8"),
         ("documents", "hocr", "text/vnd.hocr+html; charset=utf-8"),
         ("documents", "alto", "application/xml"),
+        ("documents", "pdf", "application/pdf"),
         ("voice-samples", "srt", "application/x-subrip"),
         ("voice-samples", "vtt", "text/vtt; charset=utf-8"),
     ],
@@ -94,7 +109,7 @@ async def test_each_format_has_a_version_of_its_own(ada: Any, document: str, sam
 
 
 async def test_a_format_of_the_other_kind_is_refused(ada: Any, document: str, sample: str) -> None:
-    for path, wanted in ((document, "srt"), (document, "vtt"), (sample, "hocr"), (sample, "alto"), (document, "pdf")):
+    for path, wanted in ((document, "srt"), (document, "vtt"), (sample, "hocr"), (sample, "alto"), (sample, "pdf")):
         refused = await ada.http.get(path, params={"format": wanted})
         assert refused.status_code == 422
         assert refused.json()["errors"][0]["pointer"] == "/query/format"
@@ -104,7 +119,8 @@ async def test_a_lost_result_is_a_problem_in_each_format(
     ada: Any, document: str, storage: FilesystemObjectStorage, engines: Any
 ) -> None:
     document_id = document.split("/")[3]
-    await storage.delete((await engines.completed({"id": document_id, "project_id": document_id})).result_key)
+    event = await engines.completed({"id": document_id, "project_id": document_id, "attempt": 1})
+    await storage.delete(event.result_key)
 
     for wanted in DOCUMENT_FORMATS:
         lost = await ada.http.get(document, params={"format": wanted})

@@ -15,6 +15,7 @@ from alta_projects.application.items import ItemService
 from alta_projects.application.members import MemberService
 from alta_projects.application.once import Once
 from alta_projects.application.projects import ProjectService
+from alta_projects.application.renditions import RenditionService
 from alta_projects.application.result_reader import ResultReader
 from alta_projects.application.runs import RunService
 from alta_projects.application.uploads import Intake, UploadService
@@ -32,6 +33,7 @@ class UseCases:
     uploads: UploadService
     items: ItemService
     results: ResultReader
+    renditions: RenditionService
     runs: RunService
     keys: IdempotencyKeys
     intakes: dict[type[MediaItem], Intake]

@@ -1,9 +1,11 @@
 """Originals on their way out: ranges (RFC 9110 section 14), names (RFC 6266), nothing that a browser would run."""
 
+import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import BinaryIO
 from urllib.parse import quote
 
 from fastapi import Request, Response
@@ -11,8 +13,10 @@ from fastapi.responses import StreamingResponse
 
 from alta_common.http.etags import etag_of, not_modified
 from alta_common.http.problems import problem_response
+from alta_common.storage.object_storage import CHUNK_BYTES
 from alta_projects.api.answers import CACHE_CONTROL
 from alta_projects.application.items import ItemService
+from alta_projects.application.renditions import OpenFile
 from alta_projects.models.media_item import MediaItem
 
 _RANGE = re.compile(r"bytes=\s*([0-9]{0,100})-([0-9]{0,100})\s*", re.IGNORECASE)
@@ -95,6 +99,23 @@ async def started(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             yield chunk
 
     return all_of_them()
+
+
+def file_response(made: OpenFile, name: str, media_type: str, headers: Mapping[str, str]) -> Response:
+    """Return a file that was made for this request, to be saved as `name`."""
+    about = {
+        "Content-Length": str(made.size_bytes),
+        "Content-Disposition": content_disposition(name),
+        "Content-Security-Policy": "sandbox",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return StreamingResponse(_pieces(made.file), headers={**headers, **about}, media_type=media_type)
+
+
+async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
+    with file:
+        while piece := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            yield piece
 
 
 def content_disposition(filename: str) -> str:

@@ -11,7 +11,14 @@ class MalformedUploadError(InvalidError):
     code = "malformed_multipart"
 
 
+class NotAcceptableError(InvalidError):
+    """What there is, is of no media type that the client takes (RFC 9110, 15.5.7)."""
+
+    code = "not_acceptable"
+
+
 def install_statuses() -> None:
     """Answer with 400 what cannot be read at all, as for JSON that is none; 422 stays for what can be read."""
+    PROBLEM_OF[NotAcceptableError] = 406
     for error in (MalformedUploadError, EmptyFileError):
         PROBLEM_OF[error] = 400

@@ -6,12 +6,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from alta_common.http.problems import MEDIA_TYPE
-from alta_projects.formats.table import OutputFormat
+from alta_projects.formats.page_image import ImageKind
+from alta_projects.formats.table import CANONICAL, OutputFormat
 
 Responses = dict[int | str, dict[str, Any]]
 
 # Whatever the file is: PDF, PNG, FLAC ….
-_BINARY = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+_FILE = {"schema": {"type": "string", "format": "binary"}}
+_BINARY = {"*/*": _FILE}
+_TEXT = {"schema": {"type": "string"}}
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _LOCATION = {"Location": {"schema": {"type": "string", "format": "uri-reference"}}}
 _NOT_MODIFIED = {"description": "The client has it already."}
@@ -34,20 +37,39 @@ def content_responses() -> Responses:
     }
 
 
+def page_image_responses() -> Responses:
+    """Describe the image of a page."""
+    return {
+        200: {
+            "description": "The page, upright; `Vary: Accept`.",
+            "content": {kind.media_type: _FILE for kind in ImageKind},
+        },
+        304: _NOT_MODIFIED,
+        **problems(
+            r404="There is no such document, or it is not yours to see; no such page (`no_such_page`) or revision.",
+            r406="`Accept` allows none of JPEG, WebP and PNG.",
+            r409="The page cannot be drawn (`page_not_available`): the original is damaged, or needs too much time.",
+            r503="Too many are being drawn at the moment; try again after `Retry-After`.",
+        ),
+    }
+
+
 def result_responses(model: type[BaseModel], formats: Iterable[OutputFormat]) -> Responses:
     """Describe a result in its `formats`: `model` is its canonical form."""
-    rendered = [one for one in formats if one.render is not None]
+    rendered = [one for one in formats if one.name != CANONICAL]
     kinds = "; ".join(f"`{one.name}` ({one.media_type}, {one.extension})" for one in rendered)
     return {
         200: {
             "model": model,
             "description": f"The result in the format that was asked for: `json` (canonical); {kinds}.",
-            "content": {one.media_type: {"schema": {"type": "string"}} for one in rendered},
+            "content": {one.media_type: _FILE if one.needs_original else _TEXT for one in rendered},
         },
         304: _NOT_MODIFIED,
         **problems(
             r404="There is no such item, or it is not yours to see; or it has no such revision (`revision_not_found`).",
-            r409="There is no result: `result_not_ready`, `processing_failed` or `processing_cancelled`.",
+            r409="There is no result: `result_not_ready`, `processing_failed` or `processing_cancelled`. Or it cannot "
+            "be had in this format (`format_not_available`): the original cannot be opened, or needs too much time.",
+            r503="Too many are being made at the moment; try again after `Retry-After`.",
         ),
     }
 

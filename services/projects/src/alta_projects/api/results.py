@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import PurePath
 from typing import Annotated, TypeVar
 from uuid import UUID
 
@@ -16,7 +17,8 @@ from alta_common.http.pagination import Cursor, InvalidCursorError, Limit, Page,
 from alta_common.http.principal import CurrentPrincipal
 from alta_projects.api.answers import CACHE_CONTROL, listed
 from alta_projects.api.deps import App
-from alta_projects.api.downloads import started
+from alta_projects.api.downloads import file_response, started
+from alta_projects.application.renditions import RenditionService
 from alta_projects.application.result_reader import ResultReader
 from alta_projects.formats.table import OutputFormat
 from alta_projects.models.media_item import MediaItem
@@ -38,6 +40,7 @@ class ResultRequest:
 
     caller: Principal
     results: ResultReader
+    renditions: RenditionService
     if_none_match: str | None
 
     async def read(
@@ -49,6 +52,10 @@ class ResultRequest:
         headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
         if not_modified(self.if_none_match, etag):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+        if wanted.needs_original:
+            made = await self.renditions.searchable_pdf(result)
+            name = PurePath(result.item.filename).stem + wanted.extension
+            return file_response(made, name, wanted.media_type, headers)
         if wanted.render is None:
             return StreamingResponse(await started(result.stream()), headers=headers, media_type=wanted.media_type)
         return Response(await result.rendered(wanted.render), headers=headers, media_type=wanted.media_type)
@@ -85,7 +92,7 @@ def _before(cursor: str | None) -> int | None:
 
 
 async def _result_request(caller: CurrentPrincipal, app: App, if_none_match: IfNoneMatch = None) -> ResultRequest:
-    return ResultRequest(caller, app.results, if_none_match)
+    return ResultRequest(caller, app.results, app.renditions, if_none_match)
 
 
 async def _revision_list_request(

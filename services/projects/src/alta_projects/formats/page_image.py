@@ -1,5 +1,6 @@
 """A page of an original as an image. Runs inside a worker process, called by name: originals are hostile."""
 
+import importlib
 import io
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from alta_projects.formats.errors import NoSuchPageError, UnreadableOriginalErro
 from alta_projects.formats.pictures import MOST_PIXELS, flattened, frame_of, frames_in, open_image
 
 _PDF = "application/pdf"
+_LONGEST_SIDE = 16_000
+"""WebP ends at 16,383 pixels, JPEG at 65,535."""
 
 
 class ImageKind(StrEnum):
@@ -50,9 +53,17 @@ class WantedImage:
     kind: ImageKind
 
     def size_for(self, width: float, height: float) -> tuple[int, int]:
-        """Return the size of the image of a page that measures `width` x `height` upright: not beyond 40 megapixels."""
-        across = min(float(self.width), (MOST_PIXELS * width / height) ** 0.5)
-        return max(round(across), 1), min(max(round(across * height / width), 1), MOST_PIXELS // max(round(across), 1))
+        """Return the size of the image of a page that measures `width` x `height` upright.
+
+        It is as wide as wanted, unless it would be too high, or have more than 40 megapixels.
+        """
+        across = min(self.width, _LONGEST_SIDE * width / height, (MOST_PIXELS * width / height) ** 0.5)
+        return max(int(across), 1), max(min(int(across * height / width), _LONGEST_SIDE), 1)
+
+
+def warm_up(_report: Reporter) -> None:
+    """Load what renderers need, so that the first job's time is its own."""
+    importlib.import_module("alta_projects.formats.searchable.job")
 
 
 def rotations_in(_report: Reporter, result: Path) -> dict[int, int]:

@@ -26,6 +26,7 @@ class DocumentFormat(StrEnum):
     MARKDOWN = "markdown"
     HOCR = "hocr"
     ALTO = "alto"
+    PDF = "pdf"
 
 
 class TranscriptFormat(StrEnum):
@@ -39,12 +40,16 @@ class TranscriptFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """A format: `render` makes it from the canonical JSON, and is None for that itself. Text is UTF-8 in all."""
+    """A format. `render` makes it from the canonical JSON; text is UTF-8 in all.
+
+    It is None for the canonical JSON itself, and for what takes the original too (`needs_original`).
+    """
 
     name: str
     media_type: str
     extension: str
     render: Callable[[bytes], str] | None
+    needs_original: bool = False
 
 
 def _text(canonical: bytes) -> str:
@@ -56,7 +61,9 @@ def _from(model: type[Result], write: Callable[[Result], str]) -> Callable[[byte
     return lambda canonical: write(model.model_validate_json(canonical))
 
 
-_JSON = OutputFormat("json", "application/json", ".json", None)
+CANONICAL = "json"
+
+_JSON = OutputFormat(CANONICAL, "application/json", ".json", None)
 _TEXT = OutputFormat("text", "text/plain", ".txt", _text)
 
 DOCUMENT_FORMATS: Mapping[DocumentFormat, OutputFormat] = {
@@ -66,6 +73,7 @@ DOCUMENT_FORMATS: Mapping[DocumentFormat, OutputFormat] = {
     # Registered for hOCR: what is served as text/html, a browser may run.
     DocumentFormat.HOCR: OutputFormat("hocr", "text/vnd.hocr+html", ".hocr", _from(OcrResult, hocr)),
     DocumentFormat.ALTO: OutputFormat("alto", "application/xml", ".xml", _from(OcrResult, alto)),
+    DocumentFormat.PDF: OutputFormat("pdf", "application/pdf", ".pdf", None, needs_original=True),
 }
 TRANSCRIPT_FORMATS: Mapping[TranscriptFormat, OutputFormat] = {
     TranscriptFormat.JSON: _JSON,
