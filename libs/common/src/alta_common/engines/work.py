@@ -193,7 +193,9 @@ class EngineWork(Generic[RequestT, EngineT, ReadingT, ResultT]):
         return reading, time.perf_counter() - started
 
     async def _finish(self, request: RequestT, kept: _Kept, outcome: str) -> None:
-        """Remove what was kept for another delivery, and account for the request."""
+        """Account for the request, and remove what was kept for another delivery."""
+        self._kind.jobs.labels(outcome).inc()
+        log.info("work.finished", **_ids(request), outcome=outcome)
         if outcome != "completed":
             for name in self._engines.concerned(request.engine):
                 await self._abandon(request, kept, name)
@@ -203,8 +205,6 @@ class EngineWork(Generic[RequestT, EngineT, ReadingT, ResultT]):
                 await kept.checkpoint.clear()
         except Exception as error:  # noqa: BLE001  # the request is answered; what is left over only takes space
             log.warning("work.not_cleaned_up", **_ids(request), error=repr(error))
-        self._kind.jobs.labels(outcome).inc()
-        log.info("work.finished", **_ids(request), outcome=outcome)
 
     async def _abandon(self, request: RequestT, kept: _Kept, name: str) -> None:
         options = self._kind.options(request, kept.checkpoint.of(name), kept.operations)
