@@ -11,6 +11,7 @@ CODES = {
     "audio_too_long": "the recording is longer than what is transcribed",
     "no_audio": "the file has no sound in it",
     "unsupported_language": "the engine does not know the language that was asked for",
+    "invalid_input": "the engine refused the file for a reason of its own",
     "file_missing": "the stored file is not there any more",
     "timeout": "it took longer than it may",
     "out_of_memory": "it took more memory than it may",
