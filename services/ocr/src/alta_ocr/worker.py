@@ -119,8 +119,9 @@ async def main(settings: OcrSettings) -> None:
         slice_seconds=time_slice.total_seconds(),
     )
     extraction = ExtractionService(storage, engines, publisher, rules)
-    # One document more than there are workers is fetched and stored while they read.
-    table = consumers(extraction, at_once=settings.ocr_workers + 1, time_slice=time_slice)
+    # One document more than there are workers is fetched and stored while they read; those at Google need none.
+    at_once = settings.ocr_workers + 1 + (settings.google_concurrency if documentai else 0)
+    table = consumers(extraction, at_once=at_once, time_slice=time_slice)
     heard = broadcasts(extraction)
     app = ConsumerApp(settings.rabbitmq_url, SERVICE, table, settings.drain_seconds, broadcasts=heard)
     engine = engines[canonical_engine("document", settings.ocr_engine)]
