@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from alta_common.contracts.projects import VoiceTranscriptionCancelled
 from alta_common.contracts.results import TranscriptResult
 from alta_common.messaging.topology import declare_topology
 from alta_common.storage.filesystem import FilesystemObjectStorage
@@ -107,9 +108,11 @@ async def test_a_recording_is_transcribed_and_the_same_request_again_is_the_same
     assert progress[0]["data"] | {"done": 0, "total": 0, "unit": "second"} == progress[0]["data"]
     assert answers.types.index("VOICE_TRANSCRIPTION_PROGRESSED") < answers.types.index("VOICE_TRANSCRIPTION_COMPLETED")
 
-    metrics = await asyncio.to_thread(process.answers, "/metrics")
-    assert 'alta_engine_seconds_per_unit_count{engine="faster-whisper"} 1.0' in metrics
-    assert 'alta_transcription_jobs_total{outcome="republished"} 1.0' in metrics
+    for sample in (
+        'alta_engine_seconds_per_unit_count{engine="faster-whisper"} 1.0',
+        'alta_transcription_jobs_total{outcome="republished"} 1.0',
+    ):
+        await eventually(lambda sample=sample: sample in process.answers("/metrics"), 120)
     assert await process.stop() == 0
     assert not [line for line in process.lines() if line.get("level") == "error"]
 
@@ -149,3 +152,33 @@ async def test_a_killed_service_leaves_the_work_to_the_next_and_sigterm_lets_it_
     assert await process.stop(signal.SIGTERM) == 0
     await eventually(lambda: of(answers, "COMPLETED"), 120)
     assert len(of(answers, "COMPLETED")) == 1
+
+
+async def test_a_cancelled_recording_makes_room_for_the_one_behind_it(
+    process: Process, answers: Heard, rabbitmq_url: str, a_request, tmp_path: Path, speech, encode, note_bytes: bytes
+) -> None:
+    unwanted, behind = a_request(attempt=2), a_request()
+    path = encode(tmp_path / "long.flac", "flac", "flac", samples=[speech] * 100)
+    await process.storage.put_bytes(unwanted.object_key, path.read_bytes(), "audio/flac")
+    await process.storage.put_bytes(behind.object_key, note_bytes, "audio/wav")
+    await publish(rabbitmq_url, unwanted)
+    await publish(rabbitmq_url, behind)
+    await eventually(lambda: of(answers, "PROGRESSED"), 120)
+
+    await publish(
+        rabbitmq_url,
+        VoiceTranscriptionCancelled(
+            voice_sample_id=unwanted.voice_sample_id, project_id=unwanted.project_id, attempt=2, reason="deleted"
+        ),
+    )
+    await eventually(lambda: of(answers, "COMPLETED"), 120)
+
+    assert [envelope["data"]["voice_sample_id"] for envelope in of(answers, "COMPLETED")] == [
+        str(behind.voice_sample_id)
+    ]
+    assert of(answers, "FAILED") == []
+    for sample in (
+        'alta_transcription_jobs_total{outcome="cancelled"} 1.0',
+        'alta_transcription_worker_restarts_total{reason="cancelled"} 1.0',
+    ):
+        await eventually(lambda sample=sample: sample in process.answers("/metrics"), 120)
