@@ -55,6 +55,8 @@ class Addresses:
     amqp_url: str
     rabbitmq_management: str
     database: str
+    gcs_endpoint: str = ""
+    """Of the emulated Cloud Storage; empty: the stack has none."""
 
     def postgres_environment(self, role: str, password: str) -> dict[str, str]:
         """Return a role's POSTGRES_… variables."""
@@ -78,4 +80,5 @@ def addresses_of(infra: Infra, outside: Outside) -> Addresses:
         amqp_url=outside.amqp_url or infra.amqp_url,
         rabbitmq_management=outside.rabbitmq_management if outside.amqp_url else infra.rabbitmq_management,
         database=database,
+        gcs_endpoint=infra.gcs_endpoint,
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from alta_stack import terminal
 from alta_stack.processes import StackError
-from alta_stack.settings import home
+from alta_stack.stack_file import home
 
 Command = Callable[[argparse.Namespace], int]
 

@@ -19,7 +19,8 @@ _HIDDEN = frozenset({"timestamp", "level", "event", "service", "logger"})
 
 def follow(home: Home, name: str | None, *, forever: bool = True) -> None:
     """Print the end of every log, then what is added, until Ctrl-C. Raises `StackError` for an unknown name."""
-    names = [service.name for service in SERVICES] + ["mail", "supervisor"]
+    helpers = ["mail", "supervisor"] if home.cloud == "local" else ["google-engines", "mail", "supervisor"]
+    names = [service.name for service in SERVICES] + helpers
     if name is not None and name not in names:
         raise StackError(f"there is no log of {name}; there are {', '.join(names)}")
     logs = [_Log(each, home.log(each), _COLOURS[number % len(_COLOURS)]) for number, each in enumerate(names)]

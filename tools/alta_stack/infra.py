@@ -1,4 +1,4 @@
-"""Private PostgreSQL, Redis and RabbitMQ servers in a folder, on free loopback ports.
+"""Private PostgreSQL, Redis, RabbitMQ and Cloud Storage servers in a folder, on free loopback ports.
 
 They never touch the system's own services, end with the process that started them, and come back with their data
 when they are started in the same folder again, whatever ended them.
@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from alta_stack.cloud_storage import CloudStorageServer
 from alta_stack.postgres import PostgresServer, place_of_data
 from alta_stack.processes import StackError
 from alta_stack.rabbitmq import RabbitmqServer
 from alta_stack.redis import RedisServer
 
-Server = PostgresServer | RedisServer | RabbitmqServer
+Server = PostgresServer | RedisServer | RabbitmqServer | CloudStorageServer
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Infra:
     rabbitmq_management: str
     """Without credentials: user and password are those of `amqp_url`."""
     rabbitmq_metrics: str
+    gcs_endpoint: str
     servers: tuple[Server, ...] = field(repr=False)
     lock: IO[str] = field(repr=False)
 
@@ -82,9 +84,15 @@ def wait_for(server: Server) -> None:
 
 
 def launch_infra(
-    folder: Path, *, postgres: bool = True, redis: bool = True, rabbitmq: bool = True, durable: bool = True
+    folder: Path,
+    *,
+    postgres: bool = True,
+    redis: bool = True,
+    rabbitmq: bool = True,
+    cloud_storage: bool = False,
+    durable: bool = True,
 ) -> Infra:
-    """Do what `start_infra` does, but do not wait until the servers answer."""
+    """Do what `start_infra` does, with Cloud Storage as well when wanted, but do not wait until the servers answer."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     lock = _lock(folder)
@@ -93,7 +101,9 @@ def launch_infra(
     broker = RabbitmqServer(folder, passwords["rabbitmq"]) if rabbitmq else None
     cache = RedisServer(folder, passwords["redis"]) if redis else None
     database = PostgresServer(folder, passwords["postgres"], durable=durable) if postgres else None
-    servers: tuple[Server, ...] = tuple(server for server in (broker, cache, database) if server is not None)
+    objects = CloudStorageServer(folder) if cloud_storage else None
+    wanted = (broker, cache, database, objects)
+    servers: tuple[Server, ...] = tuple(server for server in wanted if server is not None)
     with _stopped_on_failure(servers, lock):
         for server in servers:
             server.launch()
@@ -104,6 +114,7 @@ def launch_infra(
         amqp_url=broker.url if broker else "",
         rabbitmq_management=broker.management if broker else "",
         rabbitmq_metrics=broker.metrics if broker else "",
+        gcs_endpoint=objects.endpoint if objects else "",
         servers=servers,
         lock=lock,
     )

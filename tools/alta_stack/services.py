@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass
 
 from alta_stack.addresses import Addresses
+from alta_stack.cloud_storage import BUCKET, PROJECT
 from alta_stack.credentials import password_variable
 from alta_stack.settings import Home, environment
 
@@ -78,6 +79,8 @@ class Wiring:
     ports: dict[str, Ports]
     smtp_port: int
     """The mail catcher's; 0 when the environment names another mail server."""
+    engines_port: int = 0
+    """That of Google's emulated engines; 0 when the stack has no emulated cloud."""
 
     @property
     def gateway_url(self) -> str:
@@ -120,6 +123,9 @@ class Wiring:
         }
         if self.smtp_port:
             values |= {"SMTP_PORT": str(self.smtp_port), "SMTP_STARTTLS": "false"}
+        if self.engines_port:
+            # The services' own workers only prepare files for the engines, whose workers do what takes long.
+            values |= {"OCR_ENGINE": "documentai", "TRANSCRIPTION_ENGINE": "google-speech", "OCR_WORKERS": "1"}
         return values
 
     @property
@@ -134,6 +140,8 @@ class Wiring:
             "INTERNAL_HOST": "127.0.0.1",
             "INTERNAL_PORT": str(ports.internal),
         }
+        if self.engines_port:
+            values |= self._emulated_cloud()
         if service.http:
             values["HTTP_PORT"] = str(ports.http)
         if service.name != "gateway":
@@ -142,6 +150,20 @@ class Wiring:
             password = self.credentials[password_variable(service.role)]
             values |= self.addresses.postgres_environment(service.role, password)
         return values
+
+    def _emulated_cloud(self) -> dict[str, str]:
+        """Point at the emulators, whatever the caller's own settings are: nothing may reach the real cloud."""
+        engines = f"127.0.0.1:{self.engines_port}"
+        return {
+            "GCS_PROJECT_ID": PROJECT,
+            "GCS_BUCKET_NAME": BUCKET,
+            "GCS_ENDPOINT": self.addresses.gcs_endpoint,
+            "GOOGLE_APPLICATION_CREDENTIALS": "",
+            "DOCUMENTAI_ENDPOINT": engines,
+            "DOCUMENTAI_PROCESSOR": "emulated",
+            "SPEECH_ENDPOINT": engines,
+            "SPEECH_MODEL": "long",
+        }
 
 
 # Our own secrets go only to the services that need them, an administrator's password to none; and caching compiled

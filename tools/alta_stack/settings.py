@@ -3,8 +3,12 @@
 import os  # the one place of the tools that reads it
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+
+Cloud = Literal["local", "emulated"]
+"""Who reads, transcribes and stores: the local engines in a folder, or Google's APIs, emulated on this machine."""
 
 
 def environment() -> dict[str, str]:
@@ -26,9 +30,17 @@ def plain_environment() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Home:
-    """The folder of one stack: ALTA_HOME, else `.alta` in the checkout. Two folders are two stacks."""
+    """The folder of one stack: ALTA_HOME, else `.alta` in the checkout. Two folders are two stacks.
+
+    The emulated cloud has a folder of its own beside the other's, because neither sees the files of the other.
+    """
 
     folder: Path
+    cloud: Cloud = "local"
+
+    def in_cloud(self, cloud: Cloud) -> "Home":
+        """Return the folder beside this local one where `cloud` keeps its stack."""
+        return self if cloud == "local" else Home(self.folder.with_name(f"{self.folder.name}-{cloud}"), cloud)
 
     @property
     def stack_file(self) -> Path:
@@ -60,10 +72,22 @@ class Home:
         return self.folder / "logs" / f"{name}.log"
 
 
-def home() -> Home:
-    """Return the folder that the environment names."""
+def local_home() -> Home:
+    """Return the folder of the stack without a cloud, which the environment names."""
     named = environment().get("ALTA_HOME")
     return Home(Path(named).resolve() if named else CHECKOUT / ".alta")
+
+
+def cloud() -> Cloud | None:
+    """Return what CLOUD names; `None` when it says nothing. Raises `ValueError`."""
+    value = environment().get("CLOUD")
+    if not value:
+        return None
+    for known in get_args(Cloud):
+        if value == known:
+            chosen: Cloud = known
+            return chosen
+    raise ValueError(f"CLOUD is {value!r}; it must be one of {', '.join(get_args(Cloud))}")
 
 
 def gateway_port() -> int | None:

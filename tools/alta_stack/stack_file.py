@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any, NotRequired, TypedDict
 
 from alta_stack.processes import StackError
-from alta_stack.settings import Home
+from alta_stack.settings import Home, cloud, local_home
 
 
 class ServiceState(TypedDict):
@@ -26,6 +26,7 @@ class ServiceState(TypedDict):
 class Stack(TypedDict):
     """What `stack.json` says. An address is empty when the stack does not run that server itself."""
 
+    cloud: str
     gateway: str
     mail: str
     smtp: str
@@ -33,9 +34,28 @@ class Stack(TypedDict):
     amqp_url: str
     redis_url: str
     postgres_dsn: str
+    gcs_endpoint: str
+    google_engines: str
     supervisor_pid: int
     servers: dict[str, int]
     services: dict[str, ServiceState]
+
+
+def home() -> Home:
+    """Return the folder of the stack that a command is about.
+
+    It is the one that CLOUD names; without CLOUD the one that runs, and the local one where none does, or both do.
+    Raises `StackError`.
+    """
+    try:
+        named = cloud()
+    except ValueError as error:
+        raise StackError(str(error)) from None
+    if named is not None:
+        return local_home().in_cloud(named)
+    emulated = local_home().in_cloud("emulated")
+    only_emulated_runs = supervisor_pid(local_home()) is None and supervisor_pid(emulated) is not None
+    return emulated if only_emulated_runs else local_home()
 
 
 def write_stack(path: Path, stack: Stack) -> None:

@@ -37,7 +37,11 @@ async def status(home: Home) -> int:
         "rabbitmq": stack["rabbitmq_management"],
         "postgres": _without_password(stack["postgres_dsn"]),
     }
-    places["redis"] = _without_password(stack["redis_url"])
+    places |= {
+        "redis": _without_password(stack["redis_url"]),
+        "cloud-storage": stack["gcs_endpoint"],
+        "google-engines": stack["google_engines"],
+    }
     for name, pid in stack["servers"].items():
         rows.append((name, str(pid), _alive(pid), "", "", terminal.megabytes(memory_bytes(pid)), places[name]))
     _print_table(rows)

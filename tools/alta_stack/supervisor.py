@@ -17,6 +17,7 @@ import asyncpg
 from alta_stack.addresses import Addresses, addresses_of, outside_servers
 from alta_stack.cluster import ROLES, create_roles_and_schemas
 from alta_stack.credentials import load_credentials, password_variable
+from alta_stack.helpers import Helper, google_engines, mail_catcher
 from alta_stack.infra import Infra, Server, launch_infra
 from alta_stack.postgres import PostgresServer
 from alta_stack.processes import StackError, end_marked, free_ports, last_lines, until_ended
@@ -28,7 +29,6 @@ from alta_stack.stack_file import ServiceState, Stack, hold_lock, write_stack
 
 _READY_WITHIN = timedelta(seconds=180)
 _STOP_WITHIN = timedelta(seconds=30)
-_MAIL = "mail"
 
 
 def supervise(home: Home, gateway_port: int, report: Report) -> int:
@@ -57,7 +57,11 @@ def _servers(home: Home, report: Report) -> Iterator[tuple[Infra, Addresses]]:
     end_marked(MARKER, str(home.folder))
     outside = outside_servers()
     infra = launch_infra(
-        home.servers, postgres=not outside.postgres_dsn, redis=not outside.redis_url, rabbitmq=not outside.amqp_url
+        home.servers,
+        postgres=not outside.postgres_dsn,
+        redis=not outside.redis_url,
+        rabbitmq=not outside.amqp_url,
+        cloud_storage=home.cloud == "emulated",
     )
     try:
         yield infra, addresses_of(infra, outside)
@@ -74,9 +78,9 @@ class _Supervisor:
         self._infra = infra
         self._addresses = addresses
         self._report = report
-        self._catches_mail = not outside_servers().smtp_host
-        ports = free_ports(2 * len(SERVICES) + 1)
-        self._smtp_port, self._mail_port = ports.pop(), ports.pop()
+        ports = free_ports(2 * len(SERVICES) + 3)
+        self._smtp_port = 0 if outside_servers().smtp_host else ports.pop()
+        engines_port = 0 if home.cloud == "local" else ports.pop()
         self._wiring = Wiring(
             home=home,
             addresses=addresses,
@@ -85,9 +89,14 @@ class _Supervisor:
                 service.name: Ports(ports.pop(), gateway_port if service.name == "gateway" else ports.pop())
                 for service in SERVICES
             },
-            smtp_port=self._smtp_port if self._catches_mail else 0,
+            smtp_port=self._smtp_port,
+            engines_port=engines_port,
         )
-        self._mail = self._mail_catcher()
+        helpers = [mail_catcher(self._smtp_port, ports.pop())] if self._smtp_port else []
+        if engines_port:
+            helpers.append(google_engines(engines_port, ports.pop(), addresses.gcs_endpoint))
+        self._addresses_of_helpers = {helper.name: helper.address for helper in helpers}
+        self._helpers = {helper.name: self._helping(helper) for helper in helpers}
         self._services = {service.name: self._running(service) for service in SERVICES}
 
     async def run(self) -> None:
@@ -118,7 +127,7 @@ class _Supervisor:
                         group.create_task(self._until_answers(server))
                 # Engines take long to load, and wait for their broker by themselves.
                 early = [self._services[service.name] for service in SERVICES if service.is_engine]
-                for running in [*([self._mail] if self._catches_mail else []), *early]:
+                for running in [*self._helpers.values(), *early]:
                     running.start()
                     group.create_task(self._until_ready(running))
                 group.create_task(self._start_on_database())
@@ -211,11 +220,11 @@ class _Supervisor:
         for wave in sorted({service.wave for service in SERVICES}):
             names = [service.name for service in SERVICES if service.wave == wave]
             await asyncio.gather(*(self._services[name].stop(_STOP_WITHIN) for name in names))
-        await self._mail.stop(_STOP_WITHIN)
+        await asyncio.gather(*(helper.stop(_STOP_WITHIN) for helper in self._helpers.values()))
         self._report.done("stop the services", time.monotonic() - started)
 
     def _all(self) -> list[Running]:
-        return [*([self._mail] if self._catches_mail else []), *self._services.values()]
+        return [*self._helpers.values(), *self._services.values()]
 
     def _running(self, service: Service) -> Running:
         return Running(
@@ -226,15 +235,9 @@ class _Supervisor:
             f"{self._wiring.internal_url(service.name)}/health/ready",
         )
 
-    def _mail_catcher(self) -> Running:
-        argv = [sys.executable, "-m", "alta_stack.mail"]
-        argv += ["--smtp-port", str(self._smtp_port), "--http-port", str(self._mail_port)]
-        env = self._wiring.environment_of(Service(_MAIL, "alta_stack.mail"))
-        return Running(_MAIL, argv, env, _fresh_log(self._home.log(_MAIL)), f"{self._mail_url}/readyz")
-
-    @property
-    def _mail_url(self) -> str:
-        return f"http://127.0.0.1:{self._mail_port}"
+    def _helping(self, helper: Helper) -> Running:
+        env = self._wiring.environment_of(Service(helper.name, helper.argv[2]))
+        return Running(helper.name, helper.argv, env, _fresh_log(self._home.log(helper.name)), helper.ready_url)
 
     def _write(self) -> None:
         services: dict[str, ServiceState] = {}
@@ -242,15 +245,18 @@ class _Supervisor:
             services[service.name] = self._state(self._services[service.name], self._wiring.internal_url(service.name))
             if service.http:
                 services[service.name]["url"] = f"http://127.0.0.1:{self._wiring.ports[service.name].http}"
-        servers = self._infra.pids | ({_MAIL: self._mail.pid} if self._catches_mail else {})
+        servers = self._infra.pids | {name: running.pid for name, running in self._helpers.items()}
         stack = Stack(
+            cloud=self._home.cloud,
             gateway=self._wiring.gateway_url,
-            mail=self._mail_url if self._catches_mail else "",
-            smtp=f"127.0.0.1:{self._smtp_port}" if self._catches_mail else "",
+            mail=self._addresses_of_helpers.get("mail", ""),
+            smtp=f"127.0.0.1:{self._smtp_port}" if self._smtp_port else "",
             rabbitmq_management=self._addresses.rabbitmq_management,
             amqp_url=self._addresses.amqp_url,
             redis_url=self._addresses.redis_url,
             postgres_dsn=self._addresses.postgres_dsn,
+            gcs_endpoint=self._addresses.gcs_endpoint,
+            google_engines=self._addresses_of_helpers.get("google-engines", ""),
             supervisor_pid=os.getpid(),
             servers=servers,
             services=services,

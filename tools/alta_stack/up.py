@@ -14,7 +14,7 @@ from alta_stack import terminal
 from alta_stack.postgres import place_of_data
 from alta_stack.processes import StackError, free_ports, is_free, last_lines, memory_bytes
 from alta_stack.report import messages
-from alta_stack.settings import CHECKOUT, Home, gateway_port
+from alta_stack.settings import CHECKOUT, Home, environment, gateway_port
 from alta_stack.stack_file import Stack, find_stack, supervisor_pid
 
 _SUPERVISOR = "supervisor"
@@ -31,6 +31,8 @@ def up(home: Home) -> Stack:
     started = time.monotonic()
     port = _chosen_port()
     print(terminal.bold(f"Starting Alta Data in {home.folder}"), flush=True)
+    if home.cloud == "emulated":
+        print("  With Google's cloud emulated on this machine: accounts and files of its own, nothing leaves it.")
     data = place_of_data(home.servers)
     if not data.is_relative_to(home.folder):
         print(f"  PostgreSQL's account may not enter {home.folder}, so its data goes to {data}.", flush=True)
@@ -52,12 +54,19 @@ def where_things_are(stack: Stack, home: Home) -> str:
     rows = {
         "API": f"{stack['gateway']}/docs",
         "Mail": stack["mail"] or "the mail server that SMTP_HOST names",
+        "Cloud": _cloud_of(stack),
         "RabbitMQ": f"{stack['rabbitmq_management']}  (user and password: amqp_url in {home.stack_file.name})",
         "Metrics": f"{stack['services']['gateway']['internal_url']}/metrics  (make status lists every service's)",
         "Stack": f"{home.stack_file}",
         "Next": "make demo · make status · make logs · make down",
     }
-    return "\n".join(f"  {name:<9} {value}" for name, value in rows.items())
+    return "\n".join(f"  {name:<9} {value}" for name, value in rows.items() if value)
+
+
+def _cloud_of(stack: Stack) -> str:
+    if stack["cloud"] == "local":
+        return ""
+    return f"emulated: Document AI and Speech-to-Text on {stack['google_engines']}, Storage on {stack['gcs_endpoint']}"
 
 
 def _chosen_port() -> int:
@@ -93,6 +102,7 @@ def _run_supervisor(home: Home, port: int) -> None:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            env=environment() | {"CLOUD": home.cloud},
             pass_fds=[writer],
             start_new_session=True,
         )
