@@ -110,7 +110,7 @@ def create_use_cases(settings: ProjectsSettings, parts: Parts) -> UseCases:
     )
     results = ResultReader(sessions, parts.storage)
     return UseCases(
-        projects=ProjectService(sessions, outbox, audit),
+        projects=ProjectService(sessions, outbox, audit, cancellations),
         members=MemberService(sessions, outbox, audit),
         uploads=UploadService(
             sessions,

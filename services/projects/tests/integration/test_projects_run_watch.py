@@ -114,9 +114,11 @@ async def test_a_deleted_project_is_not_read_any_further(
     waiting = [await ada.document(project["id"], b"%%PDF-%d" % number) for number in range(105)]
     kept = await ada.document(other["id"])
     await ada.http.delete(f"/v1/projects/{project['id']}")
+    at_once = [item for item in waiting if "DOCUMENT_OCR_CANCELLED" in await owed.types(item["id"])]
 
     await watch.look()
 
+    assert len(at_once) == 100
     query = text("SELECT status, count(*) FROM projects.media_item WHERE project_id = :id GROUP BY status")
     async with sessions() as session:
         assert (await session.execute(query, {"id": project["id"]})).all() == [("cancelled", 105)]

@@ -12,6 +12,7 @@ from alta_common.http.idempotency import StoredAnswer
 from alta_common.outbox import Outbox
 from alta_projects.application.access import enter
 from alta_projects.application.audit import ProjectAudit
+from alta_projects.application.cancellations import Cancellations
 from alta_projects.application.once import Once
 from alta_projects.models.access import Right, Role
 from alta_projects.models.member import Member
@@ -19,6 +20,9 @@ from alta_projects.models.project import Project
 from alta_projects.repositories.members import MemberRepository, PersonRepository
 from alta_projects.repositories.pages import Slice
 from alta_projects.repositories.projects import Membership, ProjectRepository
+from alta_projects.repositories.runs import RunRepository
+
+_CALLED_OFF_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,11 @@ class ProjectDraft:
 class ProjectService:
     """Use cases around projects."""
 
-    def __init__(self, sessions: Sessions, outbox: Outbox, audit: ProjectAudit) -> None:
+    def __init__(self, sessions: Sessions, outbox: Outbox, audit: ProjectAudit, cancellations: Cancellations) -> None:
         self._sessions = sessions
         self._outbox = outbox
         self._audit = audit
+        self._cancellations = cancellations
 
     async def create(self, caller: Principal, draft: ProjectDraft, once: Once[Membership]) -> Membership | StoredAnswer:
         """Make a project that the caller owns."""
@@ -90,10 +95,16 @@ class ProjectService:
         return membership
 
     async def delete(self, caller: Principal, project_id: UUID, refuse_stale: Callable[[Membership], None]) -> None:
-        """Take a project away with all it holds: hidden at once, purged by the sweep."""
+        """Take a project away with all it holds: hidden at once, not read any further, purged by the sweep."""
         async with self._sessions.begin() as session:
             role = (await enter(session, project_id, caller, Right.OWN)).role
             project = await ProjectRepository(session).lock(project_id)
             refuse_stale(Membership(project, role))
             project.delete()
+            # The others are the worker's (`RunWatch`): nobody waits here until thousands have been called off.
+            running = await RunRepository(session).lock_of_project(project_id, limit=_CALLED_OFF_AT_ONCE)
+            for item in running:
+                item.cancel()
+            await self._cancellations.add(session, running, "deleted")
             await self._audit.note(session, "project.deleted", project_id, actor_id=caller.user_id)
+        await self._cancellations.mark(running)

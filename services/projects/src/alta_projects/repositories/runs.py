@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,6 +23,11 @@ class RunRepository:
         """Return items that should have been read before this moment, held until the transaction ends."""
         query = select(MediaItem).where(MediaItem.status.in_(_UNDER_WAY), MediaItem.deadline_at < deadline_before)
         return await self._locked(query.order_by(MediaItem.deadline_at), limit)
+
+    async def lock_of_project(self, project_id: UUID, *, limit: int) -> Sequence[MediaItem]:
+        """Return items of a project that are still to be read, held until the transaction ends."""
+        query = select(MediaItem).where(MediaItem.project_id == project_id, MediaItem.status.in_(_UNDER_WAY))
+        return await self._locked(query, limit)
 
     async def lock_of_deleted_projects(self, *, limit: int) -> Sequence[MediaItem]:
         """Return items of deleted projects that are still to be read, held until the transaction ends."""
