@@ -5,8 +5,13 @@ import pytest
 from PIL import Image
 
 from alta_ocr.engines.rapid import RapidEngine
+from alta_ocr.engines.spotted import SpottedLine
 
 Draw = Callable[..., Image.Image]
+
+
+def spot(engine: RapidEngine, picture: np.ndarray) -> list[SpottedLine]:
+    return engine.read(engine.find(picture))
 
 
 def bgr(image: Image.Image) -> np.ndarray:
@@ -18,7 +23,7 @@ def test_lines_and_words_are_found_where_they_stand(
 ) -> None:
     picture = picture_of()
 
-    lines = sorted(engine.spot(bgr(picture)), key=lambda line: line.box[1])
+    lines = sorted(spot(engine, bgr(picture)), key=lambda line: line.box[1])
 
     assert [line.text for line in lines] == list(paragraph)
     for line in lines:
@@ -35,7 +40,7 @@ def test_lines_and_words_are_found_where_they_stand(
 def test_word_boxes_end_in_the_gaps_between_words(engine: RapidEngine, picture_of: Draw) -> None:
     picture = picture_of(("left          right",), size=(700, 150))
 
-    words = [word for line in engine.spot(bgr(picture)) for word in line.words]
+    words = [word for line in spot(engine, bgr(picture)) for word in line.words]
 
     ink = np.nonzero((np.asarray(picture.convert("L")) < 128).any(axis=0))[0]
     gap = int(np.argmax(np.diff(ink)))
@@ -44,8 +49,25 @@ def test_word_boxes_end_in_the_gaps_between_words(engine: RapidEngine, picture_o
     assert words[1].box[0] == pytest.approx(ink[gap + 1], abs=18)
 
 
+@pytest.mark.parametrize(("turned", "direction"), [(0, 0), (10, 10), (90, 90)])
+def test_a_line_knows_where_its_text_runs_and_its_words_lie_along_it(
+    engine: RapidEngine, picture_of: Draw, turned: int, direction: int
+) -> None:
+    picture = picture_of(("left and right",), size=(700, 160), font_px=40)
+
+    found = engine.find(bgr(picture.rotate(-turned, expand=True, fillcolor="white")))
+
+    [line] = engine.read(found)
+    assert found[0].direction == pytest.approx(direction, abs=1.5)
+    assert line.text == "left and right"
+    x, y = zip(
+        *(((word.box[0] + word.box[2]) / 2, (word.box[1] + word.box[3]) / 2) for word in line.words), strict=True
+    )
+    assert np.degrees(np.arctan2(y[-1] - y[0], x[-1] - x[0])) == pytest.approx(direction, abs=5)
+
+
 def test_a_blank_page_has_no_lines(engine: RapidEngine) -> None:
-    assert engine.spot(np.full((400, 600, 3), 255, dtype=np.uint8)) == []
+    assert spot(engine, np.full((400, 600, 3), 255, dtype=np.uint8)) == []
 
 
 def test_the_result_names_the_engine_its_version_and_configuration(engine: RapidEngine) -> None:
@@ -58,7 +80,7 @@ def test_the_result_names_the_engine_its_version_and_configuration(engine: Rapid
 def test_onnx_runtime_reads_the_same(picture_of: Draw, paragraph: tuple[str, ...]) -> None:
     other = RapidEngine("onnxruntime")
 
-    lines = sorted(other.spot(bgr(picture_of())), key=lambda line: line.box[1])
+    lines = sorted(spot(other, bgr(picture_of())), key=lambda line: line.box[1])
 
     assert [line.text for line in lines] == list(paragraph)
     assert other.info.version.endswith("+onnxruntime")

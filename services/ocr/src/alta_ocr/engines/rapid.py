@@ -1,12 +1,12 @@
 """RapidOCR, which carries its models in its wheel: on OpenVINO where that runs, on ONNX Runtime otherwise.
 
-Detection and recognition are called one after the other instead of through RapidOCR's own call: its word boxes cost
-15 % of a dense page, and it pairs words with the confidences of single characters.
+Finding lines and reading them are two steps here instead of RapidOCR's one call: which way up a page is shows before
+all of it is read, its word boxes cost 15 % of a dense page, and it pairs words with the confidences of single
+characters.
 """
 
 import importlib.metadata
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,14 @@ from alta_common.contracts.results import EngineInfo
 from alta_ocr.engines.engine import config_hash
 from alta_ocr.engines.limits import LONG_SIDE_PX, RENDER_DPI
 from alta_ocr.engines.rendering import Picture
+from alta_ocr.engines.spotted import Columns, FoundLine, Quad, SpottedLine, spotted
 
 NAME = "rapidocr"
 
-Quad = NDArray[np.float32]
-"""Corners of a line, `(4, 2)` x and y in pixels, clockwise from its top left."""
+_STRIP_HEIGHT_PX = 48
+_STRIP_STEP_PX = 64
+_NARROWEST_STRIP_PX = 160
+"""RapidOCR pads to 320: a third more work on tables and receipts, and they read no better."""
 
 _SHARED = {
     # The classifier flips good lines by 180°: 8 % of the characters of a clean page were lost to it. Whole pages
@@ -29,6 +32,7 @@ _SHARED = {
     "Global.log_level": "critical",
     "Global.max_side_len": LONG_SIDE_PX,
     "Global.return_word_box": True,
+    "Rec.rec_img_shape": [3, _STRIP_HEIGHT_PX, _NARROWEST_STRIP_PX],
 }
 _OPENVINO = {
     # Lines in batches of six take the same time and, where they are long, a gigabyte more.
@@ -41,50 +45,14 @@ _ONNXRUNTIME = {
     "EngineConfig.onnxruntime.inter_op_num_threads": 1,
     "EngineConfig.onnxruntime.enable_cpu_mem_arena": True,
 }
-_STRIP_HEIGHT_PX = 48
-_NARROWEST_STRIP_PX = 320
-_STRIP_STEP_PX = 64
+_FLAT = 16
+"""A picture whose lightest and darkest samples are closer than this is blank."""
+
 _NEUTRAL = 127
 """Gray, which the recogniser takes for nothing."""
 
 _VERTICAL = 1.5
-"""RapidOCR turns a line this many times as high as wide before reading it."""
-
-
-@dataclass(frozen=True)
-class SpottedWord:
-    """A word of a spotted line. `box` is x0, y0, x1, y1 in pixels."""
-
-    text: str
-    score: float
-    box: tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class SpottedLine:
-    """A line that was found in a picture and read; garbage has a low score."""
-
-    text: str
-    score: float
-    box: tuple[float, float, float, float]
-    words: list[SpottedWord]
-
-    @property
-    def is_vertical(self) -> bool:
-        """Say whether the line runs up or down the picture."""
-        x0, y0, x1, y1 = self.box
-        return y1 - y0 > _VERTICAL * (x1 - x0)
-
-    def followed_by(self, other: "SpottedLine") -> "SpottedLine":
-        """Return one line made of this and `other`, which stands right of it."""
-        (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = self.box, other.box
-        length = len(self.text) + len(other.text)
-        return SpottedLine(
-            text=f"{self.text} {other.text}",
-            score=(self.score * len(self.text) + other.score * len(other.text)) / length,
-            box=(min(ax0, bx0), min(ay0, by0), max(ax1, bx1), max(ay1, by1)),
-            words=self.words + other.words,
-        )
+"""RapidOCR takes a line this many times as high as wide for one that runs downwards, and turns its picture."""
 
 
 class RapidEngine:
@@ -98,26 +66,42 @@ class RapidEngine:
             config_hash=config_hash(_parameters(self.backend) | {"dpi": RENDER_DPI}),
         )
 
-    def spot(self, picture: Picture) -> list[SpottedLine]:
-        """Return the lines of `picture` (BGR), in no particular order."""
-        from rapidocr.ch_ppocr_rec.typings import TextRecInput
+    def find(self, picture: Picture) -> list[FoundLine]:
+        """Return where lines of text stand in `picture` (BGR), in no particular order."""
         from rapidocr.main import RapidOCRError
+        from rapidocr.utils.process_img import map_boxes_to_original
 
+        if int(picture.max()) - int(picture.min()) < _FLAT:
+            # Looking for text where there is nothing takes as long as finding some.
+            return []
         height, width = picture.shape[:2]
         small, record = self._engine.preprocess_img(picture)
         try:
             crops, detected = self._engine.detect_and_crop(small, record)
         except RapidOCRError:
             return []
-        from rapidocr.utils.process_img import map_boxes_to_original
+        frames = detected.boxes.astype(np.float64)
+        vertical = [_is_vertical(frame) for frame in frames]
+        # Text of a vertical line runs downwards, its upper side to the right.
+        quads = [
+            quad[[1, 2, 3, 0]] if turned else quad
+            for quad, turned in zip(map_boxes_to_original(frames, record, height, width), vertical, strict=True)
+        ]
+        return [FoundLine(quad, _strip(crop)) for quad, crop in zip(quads, crops, strict=True)]
 
-        strips, shares = zip(*(_strip(crop) for crop in crops), strict=True)
-        read = self._engine.text_rec(TextRecInput(img=list(strips), return_word_box=True))
-        quads = map_boxes_to_original(detected.boxes, record, height, width)
-        found = zip(quads, shares, read.txts, read.scores, read.word_results, strict=True)
+    def read(self, lines: list[FoundLine]) -> list[SpottedLine]:
+        """Return what `lines` say, those left out that say nothing."""
+        from rapidocr.ch_ppocr_rec.typings import TextRecInput
+
+        if not lines:
+            return []
+        strips = [_padded(line.strip) for line in lines]
+        read = self._engine.text_rec(TextRecInput(img=strips, return_word_box=True))
+        shares = [line.strip.shape[1] / strip.shape[1] for line, strip in zip(lines, strips, strict=True)]
+        answers = zip(lines, shares, read.txts, read.scores, read.word_results, strict=True)
         return [
-            _line(quad, text, float(score), _Columns.of(info, share))
-            for quad, share, text, score, info in found
+            spotted(line, text, float(score), Columns.of(info, share))
+            for line, share, text, score, info in answers
             if text.strip()
         ]
 
@@ -155,69 +139,31 @@ def _sample() -> Picture:
     return picture
 
 
-def _strip(crop: Picture) -> tuple[Picture, float]:
-    """Return a line's picture as the recogniser wants it, and the share of its width that the line takes up.
+def _is_vertical(quad: Quad) -> bool:
+    """Say whether RapidOCR has turned the picture of the line that it found here, as its own rule has it."""
+    across, down = _longer(quad[0] - quad[1], quad[2] - quad[3]), _longer(quad[0] - quad[3], quad[1] - quad[2])
+    return down >= _VERTICAL * across
 
-    RapidOCR would do the same, to widths of any number. OpenVINO makes kernels for each width that comes and keeps
-    them: of 30 pages 6 GB of address space. So widths come in steps.
-    """
+
+def _longer(one: NDArray[np.float64], other: NDArray[np.float64]) -> int:
+    return int(max(np.linalg.norm(one), np.linalg.norm(other)))
+
+
+def _strip(crop: Picture) -> Picture:
     import cv2
 
     height, width = crop.shape[:2]
-    inked = max(1, math.ceil(_STRIP_HEIGHT_PX * width / height))
-    whole = max(_NARROWEST_STRIP_PX, math.ceil(inked / _STRIP_STEP_PX) * _STRIP_STEP_PX)
-    strip = np.full((_STRIP_HEIGHT_PX, whole, 3), _NEUTRAL, dtype=np.uint8)
-    strip[:, :inked] = cv2.resize(crop, (inked, _STRIP_HEIGHT_PX))
-    return strip, inked / whole
+    length = max(1, math.ceil(_STRIP_HEIGHT_PX * width / height))
+    return cv2.resize(crop, (length, _STRIP_HEIGHT_PX))  # type: ignore[return-value]
 
 
-def _line(quad: Quad, text: str, score: float, columns: "_Columns") -> SpottedLine:
-    return SpottedLine(text.strip(), score, _bounds(quad), _words(quad, text, score, columns))
+def _padded(strip: Picture) -> Picture:
+    """Return a line's picture in one of few widths.
 
-
-@dataclass(frozen=True)
-class _Columns:
-    """Where along a line the recogniser saw its characters: their middles, in shares of the line's length."""
-
-    middles: list[float]
-    scores: list[float]
-    """Of all characters, spaces included."""
-
-    @classmethod
-    def of(cls, info: Any, share: float) -> "_Columns":
-        """Read RapidOCR's `WordInfo` of a strip of which the line takes up `share`."""
-        length = max(info.line_txt_len * share, 1e-6)
-        return cls([(column + 0.5) / length for word in info.word_cols for column in word], info.confs)
-
-
-def _words(quad: Quad, text: str, score: float, columns: _Columns) -> list[SpottedWord]:
-    middles = columns.middles
-    inked = [i for i, character in enumerate(text) if not character.isspace()]
-    if len(middles) != len(inked) or len(columns.scores) < len(text):
-        return [SpottedWord(text.strip(), score, _bounds(quad))]
-    words, position = [], 0
-    step = (middles[-1] - middles[0]) / max(len(text.strip()) - 1, 1) or 1.0
-    for word in text.split():
-        first, last = position, position + len(word) - 1
-        # A word ends where its last character does, or half-way to its neighbour.
-        start = middles[first] - min(step, middles[first] - middles[first - 1] if first else step) / 2
-        end = middles[last] + min(step, middles[last + 1] - middles[last] if last + 1 < len(middles) else step) / 2
-        scores = [columns.scores[i] for i in inked[first : last + 1]]
-        words.append(SpottedWord(word, float(np.mean(scores)), _bounds(_part(quad, start, end))))
-        position = last + 1
-    return words
-
-
-def _part(quad: Quad, start: float, end: float) -> Quad:
-    """Return the stretch of a line between two shares of its length."""
-    start, end = max(0.0, min(start, 1.0)), max(0.0, min(end, 1.0))
-    across, down = np.linalg.norm(quad[1] - quad[0]), np.linalg.norm(quad[3] - quad[0])
-    # Text of a vertical line runs downwards, its upper side to the right.
-    p0, p1, p2, p3 = quad[[1, 2, 3, 0]] if down >= _VERTICAL * across else quad
-    return np.array([p0 + (p1 - p0) * start, p0 + (p1 - p0) * end, p3 + (p2 - p3) * end, p3 + (p2 - p3) * start])
-
-
-def _bounds(quad: Quad) -> tuple[float, float, float, float]:
-    x0, y0 = quad.min(axis=0)
-    x1, y1 = quad.max(axis=0)
-    return float(x0), float(y0), float(x1), float(y1)
+    RapidOCR would pad to any width. OpenVINO makes kernels for each that comes and keeps them: of 30 pages 6 GB of
+    address space.
+    """
+    width = max(_NARROWEST_STRIP_PX, math.ceil(strip.shape[1] / _STRIP_STEP_PX) * _STRIP_STEP_PX)
+    padded = np.full((_STRIP_HEIGHT_PX, width, 3), _NEUTRAL, dtype=np.uint8)
+    padded[:, : strip.shape[1]] = strip
+    return padded

@@ -11,27 +11,18 @@ from typing import Any
 import numpy as np
 import pypdfium2
 import pypdfium2.raw as pdfium
-from numpy.typing import NDArray
 
-from alta_common.contracts.results import Line, Page, Word
+from alta_common.contracts.results import Page
 from alta_common.engines.port import InputError
 from alta_common.workers.child import Reporter
 from alta_ocr.engines import media, text_layer
 from alta_ocr.engines.engine import PageReading
-from alta_ocr.engines.orientation import Upright, spot_upright
+from alta_ocr.engines.looking import read_picture
+from alta_ocr.engines.pdf_file import open_pdf
 from alta_ocr.engines.plan import Document, Plan
-from alta_ocr.engines.rapid import RapidEngine, SpottedLine
-from alta_ocr.engines.reading_order import labels_of, reading_order
-from alta_ocr.engines.rendering import ImageFile, Picture, render
-from alta_ocr.engines.tiling import spot_in_tiles
+from alta_ocr.engines.rapid import RapidEngine
+from alta_ocr.engines.rendering import ImageFile, render
 
-_GARBAGE = 0.5
-"""Lines that score lower are what the engine sees in pictures and stains."""
-
-_FLAT = 16
-"""A picture whose lightest and darkest samples are closer than this is blank."""
-
-_DIGITS = 5
 _MOST_ANNOTATIONS = 1000
 _STATM = Path("/proc/self/statm")
 _LARGE_BYTES = 1800 * 1024 * 1024
@@ -56,7 +47,7 @@ def inspect(_report: Reporter, document: Document) -> Plan:
     """Return what the file is. Raises `InputError` when it is nothing that we read, or too much of it."""
     media_type = media.media_type_of(document.path)
     if media_type == media.PDF:
-        with _pdf(document.path) as pdf:
+        with open_pdf(document.path) as pdf:
             pages = len(pdf)
     else:
         with ImageFile(document.path, document.limits) as image:
@@ -92,7 +83,7 @@ def _is_worn_out() -> bool:
 
 
 def _pdf_pages(document: Document, numbers: range) -> Iterator[Page]:
-    with _pdf(document.path) as pdf:
+    with open_pdf(document.path) as pdf:
         for number in numbers:
             with _page(pdf, number) as page:
                 yield text_layer.read_text_layer(page, number) or _rendered(page, number, document.backend)
@@ -102,84 +93,14 @@ def _frames(document: Document, numbers: range) -> Iterator[Page]:
     with ImageFile(document.path, document.limits) as image:
         for number in numbers:
             frame = image.frame(number - 1)
-            yield _read(frame.picture, number, (frame.width, frame.height), "px", document.backend)
+            yield read_picture(frame.picture, number, (frame.width, frame.height), "px", engine_of(document.backend))
 
 
 def _rendered(page: Any, number: int, backend: str) -> Page:
     picture = render(page)
     if picture is None:
         picture = np.zeros((1, 1, 3), dtype=np.uint8)  # too thin to show: nothing stands on it
-    return _read(picture, number, page.get_size(), "pt", backend)
-
-
-def _read(picture: Picture, number: int, size: tuple[float, float], unit: str, backend: str) -> Page:
-    engine = engine_of(backend)
-
-    def spot(shown: Picture) -> list[SpottedLine]:
-        # Looking for text where there is nothing takes as long as finding some.
-        return [] if int(shown.max()) - int(shown.min()) < _FLAT else engine.spot(shown)
-
-    seen = spot_upright(picture, lambda shown: spot_in_tiles(shown, spot))
-    width, height = size if seen.rotation in (0, 180) else (size[1], size[0])
-    lines = _lines(seen)
-    scores = [word.confidence for line in lines for word in line.words if word.confidence is not None]
-    return Page(
-        number=number,
-        width=width,
-        height=height,
-        unit=unit,
-        rotation=seen.rotation,
-        confidence=round(float(np.mean(scores)), _DIGITS) if scores else None,
-        lines=lines,
-    )
-
-
-def _lines(seen: Upright) -> list[Line]:
-    legible = _with_labels([line for line in seen.lines if line.score >= _GARBAGE])
-    height, width = seen.picture.shape[:2]
-    return [_line(legible[i], width, height) for i in reading_order(*_geometry(legible)).order]
-
-
-def _with_labels(lines: list[SpottedLine]) -> list[SpottedLine]:
-    """Join numbers and bullets with the lines that they belong to."""
-    labels = labels_of(*_geometry(lines))
-    joined = {i: line for i, line in enumerate(lines) if i not in labels}
-    for label, i in labels.items():
-        joined[i] = lines[label].followed_by(joined[i])
-    return list(joined.values())
-
-
-def _geometry(lines: list[SpottedLine]) -> tuple[NDArray[np.float64], NDArray[np.int_]]:
-    boxes = np.array([line.box for line in lines], dtype=np.float64).reshape(-1, 4)
-    return boxes, np.array([len(line.text) for line in lines], dtype=np.int_)
-
-
-def _line(line: SpottedLine, width: int, height: int) -> Line:
-    def share(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-        x0, y0, x1, y1 = box[0] / width, box[1] / height, box[2] / width, box[3] / height
-        return (_rounded(x0), _rounded(y0), _rounded(x1), _rounded(y1))
-
-    words = [Word(text=word.text, confidence=round(word.score, _DIGITS), box=share(word.box)) for word in line.words]
-    return Line(text=line.text, confidence=round(line.score, _DIGITS), box=share(line.box), words=words)
-
-
-def _rounded(share: float) -> float:
-    return round(min(max(share, 0.0), 1.0), _DIGITS)
-
-
-@contextmanager
-def _pdf(path: Path) -> Iterator[Any]:
-    try:
-        document = pypdfium2.PdfDocument(path)
-    except pypdfium2.PdfiumError as error:
-        if error.err_code in {pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY}:
-            detail = "The PDF is protected by a password. Remove the password and upload it again."
-            raise InputError("password_protected", detail) from error
-        raise InputError("corrupt_file", "The PDF is damaged or incomplete: it cannot be opened.") from error
-    try:
-        yield document
-    finally:
-        document.close()
+    return read_picture(picture, number, page.get_size(), "pt", engine_of(backend))
 
 
 @contextmanager
