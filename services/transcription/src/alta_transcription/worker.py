@@ -12,7 +12,7 @@ from alta_common.messaging.consumers import ConsumerApp
 from alta_common.messaging.publisher import EventPublisher
 from alta_common.process import run
 from alta_common.settings import load
-from alta_common.storage import create_storage
+from alta_common.storage import ObjectStorage, create_storage
 from alta_common.telemetry.setup import setup_telemetry
 from alta_common.workers.pool import WorkerLimits, WorkerPool
 from alta_transcription import metrics
@@ -47,14 +47,19 @@ def create_pool(settings: TranscriptionSettings, config: WhisperConfig) -> Worke
     )
 
 
-def create_google_speech_engine(settings: TranscriptionSettings, pool: WorkerPool) -> "GoogleSpeechEngine":
-    """Return the engine that Google runs; the workers of `pool` decode for it. Needs a running event loop."""
+def create_google_speech_engine(
+    settings: TranscriptionSettings, pool: WorkerPool, storage: ObjectStorage
+) -> "GoogleSpeechEngine":
+    """Return the engine that Google runs; the workers of `pool` decode for it. Needs a running event loop.
+
+    Long recordings go through `storage`, which the settings make a bucket wherever they name this engine's model.
+    """
     # Google's libraries take a second and 60 MB; who transcribes locally needs none of that.
     from google.cloud.speech_v2 import SpeechAsyncClient
 
     from alta_common.engines.google.calls import Patience, create_limiter
-    from alta_common.engines.google.connection import Connection, create_client
-    from alta_common.storage import gcs
+    from alta_common.engines.google.connection import Connection, CredentialsError, create_client
+    from alta_common.storage.gcs import GcsObjectStorage
     from alta_transcription.engines.google_speech import GoogleSpeechEngine, GoogleSpeechLimits
     from alta_transcription.engines.google_speech_api import API, SpeechApi
     from alta_transcription.engines.google_speech_batch import BatchRecognizer
@@ -68,12 +73,16 @@ def create_google_speech_engine(settings: TranscriptionSettings, pool: WorkerPoo
         language=settings.speech_language,
     )
     connection = Connection(config.endpoint, settings.speech_endpoint, settings.google_application_credentials)
+    try:
+        client = create_client(SpeechAsyncClient, connection)
+    except CredentialsError as error:
+        raise SystemExit(error.detail) from error
     limiter = create_limiter(API, per_minute=settings.google_requests_per_minute, at_once=settings.google_concurrency)
     patience = Patience(settings.google_attempt_seconds, settings.google_retry_seconds)
-    api = SpeechApi(create_client(SpeechAsyncClient, connection), config, limiter, patience)
-    bucket = gcs.GcsObjectStorage(gcs.create_client(settings), settings.gcs_bucket_name)
+    api = SpeechApi(client, config, limiter, patience)
+    assert isinstance(storage, GcsObjectStorage)
     limits = GoogleSpeechLimits(settings.audio_max_seconds, settings.transcription_job_seconds)
-    return GoogleSpeechEngine(api, BatchRecognizer(api, bucket), pool, limits)
+    return GoogleSpeechEngine(api, BatchRecognizer(api, storage), pool, limits)
 
 
 def recordings_at_once(settings: TranscriptionSettings) -> int:
@@ -94,10 +103,10 @@ async def main(settings: TranscriptionSettings) -> None:
     pool = create_pool(settings, config)
     limits = WhisperLimits(settings.audio_max_seconds, settings.transcription_job_seconds)
     engines: dict[str, SpeechEngine] = {"local": WhisperEngine(pool, config, limits)}
-    google = create_google_speech_engine(settings, pool) if settings.speech_model else None
+    storage = create_storage(settings)
+    google = create_google_speech_engine(settings, pool, storage) if settings.speech_model else None
     if google is not None:
         engines[GOOGLE] = google
-    storage = create_storage(settings)
     publisher = EventPublisher(settings.rabbitmq_url, SERVICE)
     time_slice = timedelta(minutes=settings.transcription_slice_minutes)
     rules = WorkRules(
