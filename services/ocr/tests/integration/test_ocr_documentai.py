@@ -257,27 +257,38 @@ async def test_a_server_that_never_answers_is_given_up(google: Any, serve: Any, 
 
 
 @pytest.mark.parametrize(
-    ("message", "code"),
+    ("message", "code", "calls"),
     [
-        ("Unsupported input file format.", "corrupt_file"),
-        ("PDF is encrypted.", "password_protected"),
-        ("Document pages exceed the limit: 15 got 16", "too_many_pages"),
-        ("Something else about the file", "invalid_input"),
+        ("Unsupported input file format.", "corrupt_file", 2),
+        ("PDF is encrypted.", "password_protected", 1),
+        ("Document pages exceed the limit: 15 got 16", "too_many_pages", 1),
+        ("Something else about the file", "invalid_input", 1),
     ],
 )
-async def test_a_fault_of_the_file_is_told_in_our_terms_and_not_tried_again(
-    google: Any, serve: Any, pdf_file: MakePath, message: str, code: str
+async def test_a_fault_of_the_file_is_told_in_our_terms(
+    google: Any, serve: Any, pdf_file: MakePath, message: str, code: str, calls: int
 ) -> None:
     await serve()
-    google.faults.plan("ProcessDocument", refused(grpc.StatusCode.INVALID_ARGUMENT, message))
+    google.faults.plan("ProcessDocument", *[refused(grpc.StatusCode.INVALID_ARGUMENT, message)] * calls)
     engine = google.engine()
 
     with pytest.raises(InputError) as failed:
         await read(engine, pdf_file(("x",)))
 
     assert (failed.value.code, failed.value.retryable) == (code, False)
-    assert google.faults.calls["ProcessDocument"] == 1
+    assert google.faults.calls["ProcessDocument"] == calls
     await engine.check()
+
+
+async def test_a_file_that_google_cannot_open_is_written_anew_once(google: Any, serve: Any, pdf_file: MakePath) -> None:
+    service = await serve()
+    google.faults.plan("ProcessDocument", refused(grpc.StatusCode.INVALID_ARGUMENT, "Unsupported input file format."))
+    path = pdf_file(("repaired",))
+
+    reading = await read(google.engine(), path)
+
+    assert reading.text == "repaired"
+    assert service.requests[0].raw_document.content != path.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 from alta_common.engines.port import InputError
 from alta_ocr.engines.documentai_api import DocumentAiApi
@@ -26,8 +27,14 @@ class OnlineReader:
             async with self._cutter.part(whole, numbers) as part:
                 return await self._process(part, language)
         except InputError as error:
-            if error.code not in _SMALLER_HELPS or len(numbers) == 1:
+            if error.code in _SMALLER_HELPS and len(numbers) > 1:
+                return await self._halved(whole, numbers, language)
+            if error.code != "corrupt_file" or not whole.is_fit or len(numbers) < whole.pages:
                 raise
+        # We have opened it, so it can be written anew: Google gives up on files that other readers repair.
+        return await self.read(replace(whole, is_fit=False), numbers, language)
+
+    async def _halved(self, whole: Whole, numbers: range, language: str | None) -> ReadPages:
         # Scans may be heavy, and some processors take fewer pages than others.
         middle = len(numbers) // 2
         read = await self.read(whole, numbers[:middle], language)
