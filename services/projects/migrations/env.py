@@ -5,6 +5,7 @@ from alta_common.db.migrations import run_env
 # Imported for their tables.
 from alta_projects.models import (  # noqa: F401
     document,
+    live_event,
     member,
     project,
     result_revision,

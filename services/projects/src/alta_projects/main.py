@@ -22,12 +22,13 @@ from alta_common.outbox import Outbox, OutboxWakeup
 from alta_common.settings import load
 from alta_common.storage import ObjectStorage, create_storage
 from alta_common.telemetry.setup import setup_telemetry
-from alta_projects.api import documents, members, page_images, projects, voice_samples
+from alta_projects.api import documents, live, members, page_images, projects, voice_samples
 from alta_projects.api.deps import UseCases
 from alta_projects.api.problems import install_statuses
 from alta_projects.application.audit import ProjectAudit
 from alta_projects.application.cancellations import Cancellations
 from alta_projects.application.items import ItemService
+from alta_projects.application.live import LiveFeed, LiveLimits
 from alta_projects.application.local_copies import LocalCopies
 from alta_projects.application.members import MemberService
 from alta_projects.application.projects import ProjectService
@@ -41,6 +42,9 @@ from alta_projects.models.media_item import MediaItem
 from alta_projects.models.voice_sample import VoiceSample
 from alta_projects.repositories.changes import ChangeAnnouncer, ChangeFeed
 from alta_projects.settings import SCHEMA, SERVICE, ProjectsSettings
+
+# Of a project, for one follower: a book's worth of pages that are read while a client looks away.
+_WAITING_EVENTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ def create_use_cases(settings: ProjectsSettings, parts: Parts) -> UseCases:
         VoiceSample: Intake(VOICE_TYPES, settings.voice_max_bytes),
     }
     announcer = ChangeAnnouncer(parts.engine)
+    limits = LiveLimits(settings.live_streams, _WAITING_EVENTS, settings.wait_look_again)
     cancellations = Cancellations(parts.storage, outbox)
     items = ItemService(
         sessions,
@@ -117,6 +122,7 @@ def create_use_cases(settings: ProjectsSettings, parts: Parts) -> UseCases:
             parts.storage,
             outbox=outbox,
             audit=audit,
+            changes=announcer,
             intakes=intakes,
             unclaimed_for=settings.unclaimed_for,
             patience=settings.processing_patience,
@@ -132,6 +138,8 @@ def create_use_cases(settings: ProjectsSettings, parts: Parts) -> UseCases:
             cancellations=cancellations,
             patience=settings.processing_patience,
         ),
+        live=LiveFeed(sessions, parts.feed, limits),
+        heartbeat=settings.live_heartbeat,
         keys=IdempotencyKeys(SCHEMA),
         intakes=intakes,
     )
@@ -151,7 +159,7 @@ def create_app(settings: ProjectsSettings, parts: Parts) -> FastAPI:
     app.state.use_cases = create_use_cases(settings, parts)
     app.state.is_serving = False
     install_statuses()
-    for noun in (projects, members, documents, page_images, voice_samples):
+    for noun in (projects, members, live, documents, page_images, voice_samples):
         app.include_router(noun.router)
     return app
 
@@ -172,6 +180,7 @@ async def run(settings: ProjectsSettings) -> None:
     def on_drain() -> None:
         internal.mark_draining()
         parts.feed.release()
+        app.state.use_cases.live.release()
 
     await internal.start()
     try:

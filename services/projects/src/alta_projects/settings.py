@@ -43,6 +43,16 @@ class ProjectsSettings(ServiceSettings, HttpSettings, PostgresSettings, StorageS
         512, ge=0, description="Originals that are kept on disk for the next page of the same document, in MiB."
     )
 
+    live_streams: int = Field(500, ge=1, description="Event streams of one process; more are told to come again.")
+    live_heartbeat_seconds: float = Field(
+        15.0, gt=0, description="How often an event stream says that it is there, and asks whether it still may be."
+    )
+
+    @property
+    def live_heartbeat(self) -> timedelta:
+        """Return the time between two signs of life of an event stream."""
+        return timedelta(seconds=self.live_heartbeat_seconds)
+
     @property
     def processing_patience(self) -> timedelta:
         """Return how long a run may take where the project's settings say nothing."""

@@ -26,7 +26,7 @@ async def test_news_reach_those_who_wait_for_it_and_nobody_else(feed: ChangeFeed
     one, other = new_id(), new_id()
 
     with feed.watch(one) as changed, feed.watch(other) as unchanged:
-        await ChangeAnnouncer(engine).announce(one)
+        await ChangeAnnouncer(engine).announce(one, new_id())
         await asyncio.wait_for(changed.wait(), 60)
 
         assert not unchanged.is_set()
@@ -48,7 +48,7 @@ async def test_a_lost_connection_wakes_everybody_and_is_made_again(
         await asyncio.wait_for(changed.wait(), 60)
         changed.clear()
         await asyncio.wait_for(feed.is_listening.wait(), 60)
-        await ChangeAnnouncer(engine).announce(item_id)
+        await ChangeAnnouncer(engine).announce(item_id, new_id())
         await asyncio.wait_for(changed.wait(), 60)
     await superuser.close()
 
@@ -59,6 +59,6 @@ async def test_news_that_cannot_be_spread_harm_nobody(database: FreshDatabase) -
     settings = database.settings("projects").model_copy(update={"postgres_port": 1})
     engine = create_engine(settings, application_name="nowhere")
 
-    await ChangeAnnouncer(engine).announce(new_id())
+    await ChangeAnnouncer(engine).announce(new_id(), new_id())
 
     await engine.dispose()

@@ -37,6 +37,7 @@ def test_all_calls_of_the_contract_are_there(document: dict[str, Any]) -> None:
         "POST /v1/projects/{project_id}/members",
         "PATCH /v1/projects/{project_id}/members/{user_id}",
         "DELETE /v1/projects/{project_id}/members/{user_id}",
+        "GET /v1/projects/{project_id}/events",
         "GET /v1/documents/{document_id}/pages/{page}/image",
         *(
             call

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, TypeVar
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from alta_common.http.pagination import InvalidCursorError, decode_cursor, encod
 from alta_common.http.principal import CurrentPrincipal
 from alta_common.http.replay import IdempotencyKey
 from alta_projects.application.items import ItemService
+from alta_projects.application.live import LiveFeed
 from alta_projects.application.members import MemberService
 from alta_projects.application.once import Once
 from alta_projects.application.projects import ProjectService
@@ -35,6 +37,8 @@ class UseCases:
     results: ResultReader
     renditions: RenditionService
     runs: RunService
+    live: LiveFeed
+    heartbeat: timedelta
     keys: IdempotencyKeys
     intakes: dict[type[MediaItem], Intake]
 

@@ -1,5 +1,6 @@
 """What things look like, for the OpenAPI document."""
 
+import json
 from typing import Any
 
 _COMMON: dict[str, Any] = {
@@ -68,3 +69,11 @@ VOICE_SAMPLE_REVISION: dict[str, Any] = {
     "confidence": 0.942,
     "duration_ms": 72480,
 }
+
+_PROGRESS = {**DOCUMENT, "status": "processing", "progress": {"done": 2, "total": 3, "unit": "page"}}
+EVENTS = (
+    "retry: 3000\nid: 41\n\n"
+    f"event: document.progress\nid: 42\ndata: {json.dumps(_PROGRESS)}\n\n"
+    ": still here\n\n"
+    f"event: document.completed\nid: 43\ndata: {json.dumps(DOCUMENT)}\n\n"
+)

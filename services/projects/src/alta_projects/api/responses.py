@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from alta_common.http.problems import MEDIA_TYPE
+from alta_projects.api import examples
 from alta_projects.formats.page_image import ImageKind
 from alta_projects.formats.table import CANONICAL, OutputFormat
 
@@ -34,6 +35,20 @@ def content_responses() -> Responses:
         206: {"description": "The range that was asked for.", "content": _BINARY},
         304: _NOT_MODIFIED,
         **problems(r416="No byte of the file lies in the range."),
+    }
+
+
+def event_responses() -> Responses:
+    """Describe an event stream."""
+    return {
+        200: {
+            "description": "The stream. It has no end of its own.",
+            "content": {"text/event-stream": {**_TEXT, "example": examples.EVENTS}},
+        },
+        **problems(
+            r404="There is no such project that you can see.",
+            r503="Too many streams are open, or the server is stopping; come again after `Retry-After`.",
+        ),
     }
 
 

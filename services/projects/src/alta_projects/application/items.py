@@ -123,4 +123,4 @@ class ItemService:
                 sha256=seen.item.sha256,
             )
         await self._cancellations.mark(running)
-        await self._changes.announce(item_id)
+        await self._changes.announce(item_id, seen.item.project_id)

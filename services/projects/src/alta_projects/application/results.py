@@ -49,7 +49,7 @@ class ResultService:
             item = await ItemRepository(session, kind).lock(event.aggregate_id)
             if item is None or not item.start(event):
                 return
-        await self._changes.announce(item.id)
+        await self._changes.announce(item.id, item.project_id)
 
     async def record_completion(self, kind: type[Item], event: Completed) -> None:
         """Note that an item has been read, and where its result lies."""
@@ -96,4 +96,4 @@ class ResultService:
         log.info(
             "item.finished", item_id=str(item.id), kind=item.kind, status=item.status.value, seconds=round(seconds, 3)
         )
-        await self._changes.announce(item.id)
+        await self._changes.announce(item.id, item.project_id)

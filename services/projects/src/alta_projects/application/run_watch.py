@@ -83,6 +83,6 @@ class RunWatch:
     async def _finish(self, items: Sequence[MediaItem], reason: CancelReason) -> None:
         await self._cancellations.mark(items)
         for item in items:
-            await self._changes.announce(item.id)
+            await self._changes.announce(item.id, item.project_id)
         if items:
             log.warning("runs.called_off", count=len(items), reason=reason)

@@ -56,7 +56,7 @@ class RunService:
                 await self._note(session, f"{item.kind}.cancelled", item, caller)
         # Of one that was cancelled before too: the first time may not have got as far as this.
         await self._cancellations.mark([item])
-        await self._changes.announce(item.id)
+        await self._changes.announce(item.id, item.project_id)
         return item
 
     async def read_again(
@@ -87,7 +87,7 @@ class RunService:
             await self._outbox.add(session, item.request())
             await self._note(session, f"{item.kind}.reprocessed", item, caller)
             await once.keep(session, item)
-        await self._changes.announce(item.id)
+        await self._changes.announce(item.id, item.project_id)
         return item
 
     async def _take(self, session: AsyncSession, caller: Principal, kind: type[Item], item_id: UUID) -> Item:

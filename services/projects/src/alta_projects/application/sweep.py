@@ -17,6 +17,7 @@ from alta_projects.application.metrics import objects_swept
 from alta_projects.application.removal import remove_items
 from alta_projects.models.media_item import MediaItem
 from alta_projects.repositories.items import ItemRepository
+from alta_projects.repositories.live import LiveEventRepository
 from alta_projects.repositories.objects import UnclaimedObjectRepository
 from alta_projects.repositories.projects import ProjectRepository
 
@@ -28,6 +29,8 @@ _LOCK = "projects.sweep"
 _PURGE_AFTER = timedelta(minutes=1)
 # Longer than any redelivery: a broker does not bring a message back after weeks.
 _INBOX_MEMORY = timedelta(days=30)
+# Who was away for longer reads the project again.
+_LIVE_MEMORY = timedelta(hours=24)
 
 
 class Sweeper:
@@ -92,4 +95,5 @@ class Sweeper:
     async def _forget(self, session: AsyncSession) -> bool:
         await self._keys.sweep(session)
         await self._inbox.forget(session, utc_now() - _INBOX_MEMORY)
+        await LiveEventRepository(session).forget(utc_now() - _LIVE_MEMORY)
         return False

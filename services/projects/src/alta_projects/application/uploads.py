@@ -28,6 +28,7 @@ from alta_projects.models.access import Right
 from alta_projects.models.media_item import MediaItem
 from alta_projects.models.media_types import describe
 from alta_projects.models.reading import Reading, Wishes
+from alta_projects.repositories.changes import ChangeAnnouncer
 from alta_projects.repositories.items import ItemRepository
 from alta_projects.repositories.objects import UnclaimedObjectRepository
 
@@ -105,6 +106,7 @@ class UploadService:
         *,
         outbox: Outbox,
         audit: ProjectAudit,
+        changes: ChangeAnnouncer,
         intakes: Mapping[type[MediaItem], Intake],
         unclaimed_for: timedelta,
         patience: timedelta,
@@ -113,6 +115,7 @@ class UploadService:
         self._storage = storage
         self._outbox = outbox
         self._audit = audit
+        self._changes = changes
         self._intakes = intakes
         self._unclaimed_for = unclaimed_for
         self._patience = patience
@@ -148,6 +151,7 @@ class UploadService:
         else:
             uploads_accepted.labels(outcome.item.kind).inc()
             upload_bytes.labels(outcome.item.kind).inc(outcome.item.size_bytes)
+            await self._changes.announce(outcome.item.id, project_id)
         return outcome
 
     async def _receive(self, kind: type[MediaItem], item_id: UUID, key: str, incoming: IncomingUpload) -> _Arrived:

@@ -17,7 +17,7 @@ from alta_common.errors import UnavailableError
 
 log = structlog.get_logger()
 
-CHANNEL = "alta_projects_items"
+CHANNEL = "alta_projects_changes"
 
 _CONNECT_SECONDS = 5.0
 _PROBE_SECONDS = 30.0
@@ -34,19 +34,19 @@ class ChangeAnnouncer:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def announce(self, item_id: UUID) -> None:
-        """Spread the news. Never fails."""
-        parameters = {"channel": CHANNEL, "item_id": str(item_id)}
+    async def announce(self, item_id: UUID, project_id: UUID) -> None:
+        """Spread the news of an item, to those who wait for it and for anything in its project. Never fails."""
+        parameters = {"channel": CHANNEL, "ids": f"{item_id} {project_id}"}
         try:
             async with self._engine.connect() as connection:
                 plain = await connection.execution_options(isolation_level="AUTOCOMMIT")
-                await plain.execute(text("SELECT pg_notify(:channel, :item_id)"), parameters)
+                await plain.execute(text("SELECT pg_notify(:channel, :ids)"), parameters)
         except (UnavailableError, SQLAlchemyError) as error:
             log.warning("changes.not_announced", item_id=str(item_id), error=repr(error))
 
 
 class ChangeFeed:
-    """Wakes those who wait for an item in this process."""
+    """Wakes those who wait for an item, or for anything in a project, in this process."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._url = engine.url
@@ -73,10 +73,10 @@ class ChangeFeed:
             self._task = None
 
     @contextmanager
-    def watch(self, item_id: UUID) -> Iterator[asyncio.Event]:
-        """Give an event that is set whenever the item has changed. Read the item after this, not before."""
+    def watch(self, item_or_project_id: UUID) -> Iterator[asyncio.Event]:
+        """Give an event that is set whenever it has changed. Read the item or project after this, not before."""
         changed = asyncio.Event()
-        key = str(item_id)
+        key = str(item_or_project_id)
         self._waiters[key].add(changed)
         try:
             yield changed
@@ -127,7 +127,8 @@ class ChangeFeed:
         )
 
     def _on_notification(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        self._wake(str(payload))
+        for key in str(payload).split():
+            self._wake(key)
 
     def _wake_all(self) -> None:
         for key in list(self._waiters):
