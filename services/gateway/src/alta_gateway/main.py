@@ -106,6 +106,7 @@ async def main() -> None:
                     await until_stopped()
                     health.mark_draining()
                     internal.mark_draining()
+                    gateway.release()
             finally:
                 await internal.stop()
     finally:

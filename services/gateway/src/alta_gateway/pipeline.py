@@ -54,6 +54,10 @@ class Gateway:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
+    def release(self) -> None:
+        """Let go of those who would stay for ever; called when the process is about to stop."""
+        self._parts.forwarder.release()
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Handle one request."""
         exchange = Exchange(scope, receive, send, self._parts.settings.trusted_networks)

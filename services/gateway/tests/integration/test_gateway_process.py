@@ -97,6 +97,29 @@ async def test_large_bodies_pass_through_without_being_held(service, redis_url, 
     assert peak.most - peak.idle < 60 * MIB
 
 
+async def test_a_stop_ends_event_streams_as_if_they_were_whole(service, redis_url, signed_in):
+    async def events(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await send({"type": "http.response.body", "body": b"data: one\n\n", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        service.gone += 1
+
+    service.handlers["/v1/projects/1/events"] = events
+    async with (
+        process(service, redis_url, DRAIN_SECONDS="600") as (started, http, _, _),
+        http.stream("GET", "/v1/projects/1/events", headers=signed_in) as stream,
+    ):
+        pieces = stream.aiter_text()
+        assert await anext(pieces) == "data: one\n\n"
+
+        started.send_signal(signal.SIGTERM)
+
+        assert [piece async for piece in pieces] == []
+        assert await started.wait() == 0
+    await eventually(lambda: service.gone == 1)
+
+
 async def test_a_stop_finishes_what_runs_and_exits_cleanly(service, redis_url, signed_in):
     began, release = asyncio.Event(), asyncio.Event()
 

@@ -70,6 +70,11 @@ class Forwarder:
         self._upstreams = upstreams
         self._settings = settings
         self._budget = RetryBudget(settings.retry_share)
+        self._stopping = asyncio.Event()
+
+    def release(self) -> None:
+        """End the streams that have no end of their own: the process is about to stop, and clients come back."""
+        self._stopping.set()
 
     async def forward(self, exchange: Exchange, route: Route, content: bytes | None) -> None:
         """Stream a request to its service and the answer back. `content` is the body where it has been read.
@@ -111,7 +116,7 @@ class Forwarder:
             trip.is_good = response.status < _SERVER_ERRORS or response.status in _DELIBERATE
             call.span.set_attribute("http.response.status_code", response.status)
             deadline.reschedule(None if call.timeouts.total is None else started + call.timeouts.total)
-            await relay(call.exchange, call.route, response)
+            await relay(call.exchange, call.route, response, self._stopping)
 
     async def _open(self, call: _Call) -> aiohttp.ClientResponse:
         """Send the request; once more if it did not arrive and may be repeated."""
