@@ -32,4 +32,4 @@ class LocalDocuments:
             except EngineError as error:
                 raise RefusedError(grpc.StatusCode.INTERNAL, error.detail) from error
         pages = [Page.model_validate_json(page.content) for page in reading.pages]
-        return document_of(pages, reading.language or "en")
+        return document_of(pages, reading.language)

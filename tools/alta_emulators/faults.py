@@ -21,15 +21,26 @@ class Hang:
     """The call is never answered."""
 
 
+@dataclass(frozen=True)
+class Pause:
+    """The call is answered later: when `until` is set."""
+
+    until: asyncio.Event
+
+
+Fault = RefusedError | Hang | Pause | None
+"""With None the call is answered as if nothing were planned."""
+
+
 class Faults:
     """What happens to the next calls of each method; `calls` counts all that arrived."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
-        self._planned: defaultdict[str, deque[RefusedError | Hang | None]] = defaultdict(deque)
+        self._planned: defaultdict[str, deque[Fault]] = defaultdict(deque)
 
-    def plan(self, method: str, *faults: RefusedError | Hang | None) -> None:
-        """Let the next calls of `method` (`ProcessDocument`) fail, each in its turn; with None one is answered."""
+    def plan(self, method: str, *faults: Fault) -> None:
+        """Let the next calls of `method` (`ProcessDocument`) fail, each in its turn."""
         self._planned[method].extend(faults)
 
     def mend(self, method: str) -> None:
@@ -45,5 +56,7 @@ class Faults:
         fault = planned.popleft()
         if isinstance(fault, Hang):
             await asyncio.Event().wait()
+        elif isinstance(fault, Pause):
+            await fault.until.wait()
         elif fault is not None:
             raise fault

@@ -16,7 +16,7 @@ from alta_common.engines.port import EngineError, SourceFile
 from alta_common.errors import UnavailableError
 from alta_common.ids import new_id
 from alta_common.testing import eventually
-from alta_emulators.faults import RefusedError
+from alta_emulators.faults import Pause, RefusedError
 from alta_ocr.engines.documentai import DocumentAiEngine
 from alta_ocr.engines.engine import DocumentReading, OcrOptions
 
@@ -106,6 +106,23 @@ async def test_a_restarted_process_waits_for_the_operation_that_is_paid_for(
     assert len(google.operations.started) == 1
     assert google.operations.cancelled == []
     assert await owed.left_behind() == []
+
+
+async def test_a_process_that_is_stopped_while_google_begins_still_notes_what_it_pays_for(
+    google: Any, serve: Any, owed: Request, long_pdf: Callable[[int], Path]
+) -> None:
+    await serve()
+    begun = asyncio.Event()
+    google.faults.plan("BatchProcessDocuments", Pause(begun))
+    reading = asyncio.create_task(owed.read(google.engine(batch_pages=LIMIT), long_pdf(LIMIT + 1)))
+    await eventually(lambda: google.faults.calls["BatchProcessDocuments"] == 1, 60)
+
+    reading.cancel()
+    begun.set()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+    assert [await owed.operation()] == google.operations.started
 
 
 async def test_what_a_batch_has_read_outlives_a_crash_before_the_result_is_stored(

@@ -91,7 +91,7 @@ class DocumentAiEngine:
         async def read(numbers: range) -> None:
             async with turns:
                 pages = await self._online.read(job.whole, numbers, job.options.language)
-                await self._keep(job, numbers, pages)
+                await self._keep(job, numbers, pages, "online")
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -107,11 +107,12 @@ class DocumentAiEngine:
         if numbers not in job.read:
             pages = await batch.read(job.whole, job.options.operations, job.options.language)
             # Kept first: what Google has written is removed then.
-            await self._keep(job, numbers, pages)
+            await self._keep(job, numbers, pages, "batch")
         await batch.forget(job.options.operations)
         return job.together([numbers])
 
-    async def _keep(self, job: "_Job", numbers: range, pages: ReadPages) -> None:
+    async def _keep(self, job: "_Job", numbers: range, pages: ReadPages, way: str) -> None:
+        metrics.google_pages.labels(way).inc(len(pages.pages))
         await job.options.checkpoint.save(self._part_name(numbers), await asyncio.to_thread(pages.dumped))
         for page in pages.pages:
             engine_seconds_per_unit.labels(NAME).observe(page.seconds, exemplar())

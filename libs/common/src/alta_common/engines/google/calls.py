@@ -15,12 +15,14 @@ from typing import Any, TypeVar
 import structlog
 from google.api_core.exceptions import GoogleAPICallError
 from google.rpc.error_details_pb2 import RetryInfo
+from opentelemetry.trace import SpanKind
 
 from alta_common.engines.google import metrics
 from alta_common.engines.google.errors import InputFault, blame_for, translated
 from alta_common.engines.google.limiter import Limiter
 from alta_common.engines.port import EngineError, InputError
 from alta_common.errors import UnavailableError
+from alta_common.telemetry.context import span
 
 log = structlog.get_logger()
 
@@ -100,7 +102,10 @@ class GoogleCalls:
 
     async def _attempt(self, method: Callable[..., Awaitable[T]], request: Any) -> T:
         outcome = "cancelled"
-        with metrics.request_duration.labels(self._api).time():
+        with (
+            span("google.request", kind=SpanKind.CLIENT, attributes={"rpc.system": "grpc", "alta.api": self._api}),
+            metrics.request_duration.labels(self._api).time(),
+        ):
             try:
                 answer = await method(request=request, retry=None, timeout=self._patience.attempt_seconds)
                 outcome, self._is_refused = "ok", False
