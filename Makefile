@@ -10,6 +10,8 @@ SOURCES := libs services tests tools benchmarks samples
 # Tests to run: make test TESTS=services/projects; options: make test PYTEST_OPTIONS="-k upload -x"
 TESTS ?= libs services tests tools
 PYTEST_OPTIONS ?=
+# Less of everything: make bench BENCH_OPTIONS=--quick
+BENCH_OPTIONS ?=
 # One service: make logs LOG=ocr, make restart NAME=gateway
 LOG ?=
 NAME ?=
@@ -76,8 +78,9 @@ format: env ## format the code and fix what ruff can fix
 	$(PYTHON_IN)/ruff format .
 
 .PHONY: bench
-bench: env ## measure the journey of uploads through the whole stack
-	@$(PYTHON_IN)/python benchmarks/journey.py
+bench: env ## measure the whole system and its engines
+	@$(PYTHON_IN)/python benchmarks/journey.py $(BENCH_OPTIONS)
+	$(PYTHON_IN)/python benchmarks/engines.py $(BENCH_OPTIONS)
 
 .PHONY: lock
 lock: env ## lock all requirements anew, with hashes

@@ -1,32 +1,33 @@
-"""How fast uploads are accepted and read through the whole system, beside the engine's own time for the same files.
+"""How fast uploads are accepted and read through the whole system, beside the engines' own time for the same files.
 
 Prints one JSON line a figure: {"benchmark", "value", "unit", "reference", "ratio"}. References come from the same run:
-for reading, the engine alone in as many worker processes as the system's ocr service has; for accepting, the projects
+for reading, the engine alone in as many worker processes as the system's service has; for accepting, the projects
 service asked directly, without the gateway.
+
+    python benchmarks/journey.py [--quick]
 """
 
+import argparse
 import asyncio
-import json
 import statistics
-import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 
 from PIL import Image
 
-from alta_common.engines.port import SourceFile
-from alta_common.workers.pool import WorkerPool
-from alta_ocr.engines.engine import OcrOptions
-from alta_ocr.engines.local import LocalEngine
 from alta_ocr.settings import OcrSettings
-from alta_ocr.worker import create_local_engine, create_pool
 from alta_stack.beside import stack_beside
-from alta_stack.client import AltaClient, Item
-from alta_stack.settings import CHECKOUT
+from alta_stack.client import AltaClient, Item, Kind
 from alta_stack.stack_file import Stack, get_stack
+from alta_transcription.settings import TranscriptionSettings
+from figures import Figure, at_once, cpu_seconds_of, cpu_seconds_of_family, in_turn, show, timed
+from inputs import SAMPLES
+from readers import ours
+from speech import listener
 
-SAMPLE = CHECKOUT / "samples" / "invoice-photo.jpg"
 SINGLE = 12
 BATCH = 24
 ACCEPTED = 200
@@ -34,86 +35,46 @@ AT_ONCE = 8
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A measured value beside its reference."""
+class Work:
+    """A sample, and the engine alone that reads it in as many workers as the system has."""
 
-    benchmark: str
-    value: float
-    unit: str
-    reference: float
-
-    def line(self) -> str:
-        """Return the figure as one JSON line."""
-        rounded = {"value": round(self.value, 3), "unit": self.unit, "reference": round(self.reference, 3)}
-        return json.dumps({"benchmark": self.benchmark, **rounded, "ratio": round(self.value / self.reference, 3)})
-
-
-async def timed(work: Awaitable[object]) -> float:
-    """Return how many seconds `work` took."""
-    started = time.perf_counter()
-    await work
-    return time.perf_counter() - started
-
-
-async def at_once(count: int, limit: int, work: Callable[[int], Awaitable[object]]) -> float:
-    """Return the seconds that `count` pieces of work took, `limit` at a time."""
-    places = asyncio.Semaphore(limit)
-
-    async def one(number: int) -> None:
-        async with places:
-            await work(number)
-
-    return await timed(asyncio.gather(*(one(number) for number in range(count))))
-
-
-class Engine:
-    """The engine alone, in worker processes of its own."""
-
-    def __init__(self) -> None:
-        settings = OcrSettings(rabbitmq_url="amqp://unused")
-        self.workers = settings.ocr_workers
-        self._pool: WorkerPool = create_pool(settings)
-        self._engine: LocalEngine = create_local_engine(settings, self._pool)
-
-    async def read(self, _: int = 0) -> None:
-        """Read the sample once."""
-        source = SourceFile(SAMPLE, "image/jpeg")
-        await self._engine.recognize(source, OcrOptions(), lambda _done, _total: None)
-
-    async def start(self) -> None:
-        """Start and warm the workers."""
-        await self._pool.start()
-
-    async def stop(self) -> None:
-        """End the workers."""
-        await self._pool.close()
+    kind: Kind
+    sample: Path
+    workers: int
+    read: Callable[[], Awaitable[object]]
+    cpu_seconds: Callable[[], float]
 
 
 class System:
     """The whole system, asked through its gateway as one user."""
 
-    def __init__(self, client: AltaClient, project_id: str) -> None:
+    def __init__(self, client: AltaClient, project_id: str, supervisor_pid: int) -> None:
         self.client = client
         self.project_id = project_id
+        self._supervisor_pid = supervisor_pid
 
-    async def upload(self) -> Item:
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of all its processes, PostgreSQL, RabbitMQ and Redis among them."""
+        return cpu_seconds_of_family(self._supervisor_pid)
+
+    async def upload(self, work: Work) -> Item:
         """Upload the sample once more."""
-        return await self.client.upload(self.project_id, SAMPLE, duplicate=True)
+        return await self.client.upload(self.project_id, work.sample, work.kind, duplicate=True)
 
-    async def read(self, _: int = 0) -> None:
+    async def read(self, work: Work) -> None:
         """Upload the sample and wait for its text."""
-        item = await self.client.wait_for(await self.upload())
+        item = await self.client.wait_for(await self.upload(work))
         if item.status != "completed":
             raise RuntimeError(f"the sample was not read: {item.data['error']}")
 
 
-async def singles(system: System, engine: Engine) -> list[Figure]:
-    """Measure one document after the other, the engine and the system in turn."""
+async def singles(system: System, work: Work) -> list[Figure]:
+    """Measure one upload after the other, the engine and the system in turn."""
     alone: list[float] = []
     through: list[float] = []
     for _ in range(SINGLE):
-        alone.append(await timed(engine.read()))
-        through.append(await timed(system.read()))
+        alone.append(await timed(work.read()))
+        through.append(await timed(system.read(work)))
     p95 = statistics.quantiles(through, n=20, method="inclusive")[-1]
     alone_p95 = statistics.quantiles(alone, n=20, method="inclusive")[-1]
     return [
@@ -122,11 +83,32 @@ async def singles(system: System, engine: Engine) -> list[Figure]:
     ]
 
 
-async def batch(system: System, engine: Engine) -> Figure:
-    """Measure a batch: documents a second through the system, and by the engine with the same workers."""
-    alone = await at_once(BATCH, engine.workers, engine.read)
-    through = await at_once(BATCH, BATCH, system.read)
-    return Figure("journey.batch_throughput", BATCH / through, "documents/s", BATCH / alone)
+async def batch(system: System, work: Work, rounds: int) -> list[Figure]:
+    """Measure a batch: files a second and CPU time a file, by the engine with the same workers and through the system.
+
+    The second is what the first comes to on a machine with nothing else to do: everything shares its cores.
+    """
+    alone, through = await in_turn(
+        rounds,
+        lambda: at_once(BATCH, work.workers, lambda _: work.read()),
+        lambda: at_once(BATCH, BATCH, lambda _: system.read(work)),
+    )
+    engine, whole = await in_turn(
+        1,
+        lambda: _cpu(work.cpu_seconds, at_once(BATCH, work.workers, lambda _: work.read())),
+        lambda: _cpu(system.cpu_seconds, at_once(BATCH, BATCH, lambda _: system.read(work))),
+    )
+    name = work.kind.replace("-", "_")
+    return [
+        Figure(f"journey.batch_of_{name}", BATCH / through, "files/s", BATCH / alone),
+        Figure(f"journey.cpu_of_{name}", whole / BATCH, "CPU s/file", engine / BATCH),
+    ]
+
+
+async def _cpu(spent: Callable[[], float], work: Awaitable[object]) -> float:
+    began = spent()
+    await work
+    return spent() - began
 
 
 async def accepting(stack: Stack, system: System, small: bytes) -> Figure:
@@ -145,20 +127,31 @@ async def accepting(stack: Stack, system: System, small: bytes) -> Figure:
     return Figure("journey.accepted", ACCEPTED / through, "uploads/s", ACCEPTED / direct)
 
 
-async def measure(stack: Stack, small: bytes) -> None:
+async def measure(stack: Stack, rounds: int) -> None:
     """Measure everything on a running stack and print it."""
-    engine = Engine()
-    await engine.start()
-    try:
-        async with AltaClient(stack["gateway"], stack["mail"]) as client:
-            await client.register_and_sign_in()
-            system = System(client, (await client.create_project("Benchmark"))["id"])
-            await system.read()
-            for figure in [*await singles(system, engine), await batch(system, engine)]:
-                print(figure.line(), flush=True)
-            print((await accepting(stack, system, small)).line(), flush=True)
-    finally:
-        await engine.stop()
+    async with AsyncExitStack() as running:
+        pages, speech = OcrSettings.model_fields["ocr_workers"], TranscriptionSettings.model_fields
+        page_workers = int(pages.get_default(call_default_factory=True))
+        speech_workers = int(speech["transcription_workers"].get_default(call_default_factory=True))
+        reader = await running.enter_async_context(ours(page_workers))
+        hearer = await running.enter_async_context(listener(speech_workers))
+        photo, note = SAMPLES / "invoice-photo.jpg", SAMPLES / "site-visit-note.wav"
+        document = Work(
+            Kind.DOCUMENT, photo, page_workers, lambda: reader.document(photo), lambda: cpu_seconds_of(reader.pids)
+        )
+        recording = Work(
+            Kind.VOICE_SAMPLE, note, speech_workers, lambda: hearer.hear(note), lambda: cpu_seconds_of(hearer.pids)
+        )
+        client = await running.enter_async_context(AltaClient(stack["gateway"], stack["mail"]))
+        await client.register_and_sign_in()
+        project = await client.create_project("Benchmark")
+        system = System(client, project["id"], stack["supervisor_pid"])
+        for work in (document, recording):
+            await system.read(work)
+        show(await singles(system, document))
+        for work in (document, recording):
+            show(await batch(system, work, rounds))
+        show([await accepting(stack, system, small_image())])
 
 
 def small_image() -> bytes:
@@ -170,9 +163,12 @@ def small_image() -> bytes:
 
 def main() -> None:
     """Start a stack of its own, measure, and leave nothing behind."""
+    parser = argparse.ArgumentParser(description="Measure the whole system.")
+    parser.add_argument("--quick", action="store_true", help="one round of each")
+    rounds = 1 if parser.parse_args().quick else 2
     # Not how often one user may ask, but how fast it goes is measured.
     with stack_beside("bench", LIMITS_FACTOR="1000") as home:
-        asyncio.run(measure(get_stack(home), small_image()))
+        asyncio.run(measure(get_stack(home), rounds))
 
 
 if __name__ == "__main__":

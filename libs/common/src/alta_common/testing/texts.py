@@ -28,8 +28,7 @@ _ORDINALS = {
     "nine": "ninth",
     "twelve": "twelfth",
 }
-_NEARLY = 0.2
-"""Lines that differ by less are the same line, read with errors."""
+_THE_SAME = 1e-9
 
 _PART_OF = 80
 """Per cent of a line that must be found in a longer one to be part of it."""
@@ -82,13 +81,14 @@ def cer(reference: str, hypothesis: str) -> float:
 def order_free_cer(reference: str, hypothesis: str) -> float:
     """Return the character error rate with lines matched wherever they stand (after Clausner 2020).
 
-    Lines that are nearly the same are matched first; then lines that are part of a longer one, whose rest is matched
+    Lines that are the same are matched first; then lines that are part of one as long or longer, whose rest is matched
     on its own, because engines differ in what they call a line; then whatever is left, as well as it goes. What has no
     counterpart at all counts as errors.
     """
     expected, found = _lines(reference), _lines(hypothesis)
     length = sum(map(len, expected))
-    errors = _match_lines(expected, found, _NEARLY) + _match_parts(expected, found) + _match_lines(expected, found, 1.0)
+    _match_lines(expected, found, _THE_SAME)
+    errors = _match_parts(expected, found) + _match_lines(expected, found, 1.0)
     return (errors + sum(map(len, expected)) + sum(map(len, found))) / max(1, length)
 
 

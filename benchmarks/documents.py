@@ -1,0 +1,108 @@
+"""How well and how fast documents are read."""
+
+import asyncio
+import statistics
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pypdfium2
+
+from alta_common.testing.texts import order_free_cer
+from figures import Figure, in_turn, note, timed
+from inputs import Input, born_digital, long_pdf, scan, turned
+from readers import Ours, Reader, others, ours
+
+DIGITAL_PAGES = 600
+SCANNED_PAGES = 14
+
+
+@dataclass
+class Score:
+    """How one reader did on the pages."""
+
+    errors: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
+
+    @property
+    def mean_errors(self) -> float:
+        """The mean share of characters that are wrong, wherever the lines stand."""
+        return statistics.mean(self.errors)
+
+    @property
+    def mean_cpu_seconds(self) -> float:
+        """The mean CPU time of a page."""
+        return statistics.mean(self.cpu_seconds)
+
+
+async def beside_others(pages: list[Input], rounds: int) -> list[Figure]:
+    """Measure errors and CPU time a page, beside those of what people would use instead."""
+    async with ours(workers=1) as reader:
+        await reader.read(pages[0].path)
+        readers: list[Reader] = [reader, *others(pages[0].path)]
+        scores = {reader.name: Score() for reader in readers}
+        for page in pages:
+            await _read_in_turn(readers, page, rounds, scores)
+    own = scores.pop(reader.name)
+    return [
+        figure
+        for name, score in scores.items()
+        for figure in (
+            Figure(f"documents.cer_beside_{name}", own.mean_errors, "share of characters", score.mean_errors),
+            Figure(f"documents.cpu_beside_{name}", own.mean_cpu_seconds, "CPU s/page", score.mean_cpu_seconds),
+        )
+    ]
+
+
+async def _read_in_turn(readers: list[Reader], page: Input, rounds: int, scores: dict[str, Score]) -> None:
+    readings = [[await reader.read(page.path) for reader in readers] for _ in range(rounds)]
+    said = []
+    for reader, of_reader in zip(readers, zip(*readings, strict=True), strict=True):
+        errors = order_free_cer(page.truth, of_reader[0].text)
+        seconds = statistics.median(reading.cpu_seconds for reading in of_reader)
+        scores[reader.name].errors.append(errors)
+        scores[reader.name].cpu_seconds.append(seconds)
+        said.append(f"{reader.name} {errors:6.2%} {seconds:5.2f} CPU s")
+    note(f"{page.name:45} {'   '.join(said)}")
+
+
+async def turned_pages(pages: list[Input], degrees: tuple[int, ...], folder: Path) -> Figure:
+    """Measure the errors on copies that lie on their side or on their head, beside those on the upright pages."""
+    async with ours(workers=2) as reader:
+        upright = await _errors(reader, pages)
+        copies = [turned(page, angle, folder) for page in pages for angle in degrees]
+        lying = await _errors(reader, copies)
+    for page, errors in zip([*pages, *copies], [*upright, *lying], strict=True):
+        note(f"{page.name:60} {errors:6.2%}")
+    return Figure("documents.cer_turned", statistics.mean(lying), "share of characters", statistics.mean(upright))
+
+
+async def _errors(reader: Ours, pages: list[Input]) -> list[float]:
+    readings = await asyncio.gather(*(reader.document(page.path) for page in pages))
+    return [order_free_cer(page.truth, reading.text) for page, reading in zip(pages, readings, strict=True)]
+
+
+async def digital_pages(rounds: int, folder: Path) -> Figure:
+    """Measure pages a second of a long born-digital PDF, beside a bare loop over pdfium's text on one core."""
+    path = long_pdf(folder / "born-digital.pdf", born_digital(), DIGITAL_PAGES)
+    async with ours(workers=2) as reader:
+        adapter, bare = await in_turn(rounds, lambda: timed(reader.document(path)), lambda: _bare_text(path))
+    return Figure("documents.born_digital", DIGITAL_PAGES / adapter, "pages/s", DIGITAL_PAGES / bare)
+
+
+async def _bare_text(path: Path) -> float:
+    started = time.perf_counter()
+    with pypdfium2.PdfDocument(path) as document:
+        for page in document:
+            page.get_textpage().get_text_range()
+    return time.perf_counter() - started
+
+
+async def two_workers(pages: list[Input], rounds: int, folder: Path) -> Figure:
+    """Measure pages a second of one scanned document with two workers, beside one worker."""
+    path = scan(folder / "scan.pdf", (pages * SCANNED_PAGES)[:SCANNED_PAGES])
+    async with ours(workers=2) as two, ours(workers=1) as one:
+        for reader in (two, one):
+            await reader.document(path)
+        both, alone = await in_turn(rounds, lambda: timed(two.document(path)), lambda: timed(one.document(path)))
+    return Figure("documents.two_workers", SCANNED_PAGES / both, "pages/s", SCANNED_PAGES / alone)
