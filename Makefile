@@ -25,7 +25,7 @@ env: ## make .venv and install what is missing (the other commands do it by them
 	@tools/bootstrap.sh
 
 .PHONY: up
-up: env ## start everything and leave it running
+up: env ## start everything and leave it running; CLOUD=emulated: with Google's cloud emulated here
 	@$(STACK) up
 
 .PHONY: demo
