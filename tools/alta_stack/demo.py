@@ -13,6 +13,7 @@ import httpx
 
 from alta_stack import terminal
 from alta_stack.client import AltaClient, Item, Kind, ProblemError
+from alta_stack.live import follow
 from alta_stack.processes import StackError
 from alta_stack.progress import Progress
 from alta_stack.settings import CHECKOUT, Home
@@ -22,7 +23,7 @@ from alta_stack.up import where_things_are
 SAMPLES = CHECKOUT / "samples"
 DOCUMENTS = ("lease-agreement-scan.pdf", "invoice-photo.jpg", "quarterly-report.pdf")
 RECORDINGS = ("site-visit-note.wav", "support-call.ogg")
-_POLL_SECONDS = 0.6
+_TICK_SECONDS = 0.2
 _WITHIN_SECONDS = 600
 _SHOWN_LINES = 9
 _READING = "all files, from the last upload to the end"
@@ -104,13 +105,22 @@ async def _watch(client: AltaClient, timings: _Timings, project_id: str, items: 
     with Progress(list(latest.values())) as progress:
         async with timings.step(_READING):
             async with asyncio.timeout(_WITHIN_SECONDS):
-                while not all(item.has_ended for item in latest.values()):
-                    await asyncio.sleep(_POLL_SECONDS)
-                    for kind in Kind:
-                        latest |= {i.id: i for i in await client.list_items(project_id, kind) if i.id in latest}
+                following = asyncio.create_task(_follow(client, project_id, latest))
+                while not all(item.has_ended for item in latest.values()) and not following.done():
+                    await asyncio.sleep(_TICK_SECONDS)
                     progress.show(list(latest.values()))
+                following.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await following
     timings.files = {latest[item_id].filename: seconds for item_id, seconds in progress.seconds.items()}
     return list(latest.values())
+
+
+async def _follow(client: AltaClient, project_id: str, latest: dict[str, Item]) -> None:
+    """Keep `latest` up to date with what the gateway tells."""
+    async for event in follow(client, project_id):
+        if event.item.id in latest:
+            latest[event.item.id] = event.item
 
 
 async def _show(client: AltaClient, item: Item) -> None:
