@@ -31,6 +31,8 @@ class Reader(Protocol):
     """Reads the picture of a page."""
 
     name: str
+    is_slow: bool
+    """It reads each page once only."""
 
     async def read(self, path: Path) -> Reading:
         """Return what the page says."""
@@ -41,6 +43,7 @@ class Ours:
     """The adapter of the ocr service over its pool of worker processes, as the service runs it."""
 
     name = "alta"
+    is_slow = False
 
     def __init__(self, pool: WorkerPool, engine: LocalEngine) -> None:
         self._pool = pool
@@ -79,6 +82,7 @@ class RapidDefaults:
     """RapidOCR, which carries the same models, as its README runs it."""
 
     name = "rapidocr"
+    is_slow = False
 
     def __init__(self, warm_up: Path) -> None:
         from rapidocr import RapidOCR
@@ -94,16 +98,18 @@ class RapidDefaults:
 
 
 class Tesseract:
-    """Debian's Tesseract on one thread: with more it spends most of its time waiting for itself."""
+    """Debian's Tesseract. By default it reads a page with several threads, which mostly wait for each other."""
 
-    name = "tesseract"
+    def __init__(self, threads: int | None = None) -> None:
+        self.name = "tesseract_on_one_thread" if threads == 1 else "tesseract"
+        self.is_slow = threads is None
+        self._limit = {"OMP_THREAD_LIMIT": str(threads)} if threads else {}
 
     async def read(self, path: Path) -> Reading:
         """Return what the page says."""
         began = ended_cpu_seconds()
-        variables = {**environment(), "OMP_THREAD_LIMIT": "1"}
         argv = ["tesseract", str(path), "stdout"]
-        done = subprocess.run(argv, env=variables, capture_output=True, check=True, text=True)  # noqa: ASYNC221
+        done = subprocess.run(argv, env=environment() | self._limit, capture_output=True, check=True, text=True)  # noqa: ASYNC221
         return Reading(done.stdout, ended_cpu_seconds() - began)
 
 
@@ -111,7 +117,7 @@ def others(warm_up: Path) -> list[Reader]:
     """Return those to compare with, as far as they are here."""
     found: list[Reader] = [RapidDefaults(warm_up)]
     if has_tesseract():
-        found.append(Tesseract())
+        found += [Tesseract(), Tesseract(threads=1)]
     else:
         note("Tesseract's figures are left out: it is not here (apt-get install tesseract-ocr).")
     return found
