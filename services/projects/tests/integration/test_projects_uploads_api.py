@@ -32,7 +32,7 @@ async def test_a_document_is_taken_in(
         project["id"],
         PDF,
         filename="Größe.pdf",
-        data={"metadata": '{"box": 12}', "language": "de", "engine": "rapidocr"},
+        data={"metadata": '{"box": 12}', "language": "de", "engine": "local"},
     )
 
     assert taken.status_code == 202
@@ -47,7 +47,7 @@ async def test_a_document_is_taken_in(
         "status": "queued",
     }
     assert document["progress"] == {"done": 0, "total": None, "unit": "page"}
-    assert (document["metadata"], document["language"], document["engine"]) == ({"box": 12}, "de", "rapidocr")
+    assert (document["metadata"], document["language"], document["engine"]) == ({"box": 12}, "de", "local")
     assert (document["created_by"], document["error"], document["pages"]) == (str(ada.user_id), None, None)
     assert (await ada.http.get(taken.headers["Location"])).json() == document
     key = f"documents/{project['id']}/{document['id']}/original"
