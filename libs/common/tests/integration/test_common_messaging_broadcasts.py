@@ -19,7 +19,7 @@ from alta_common.telemetry.context import correlation_id
 from alta_common.testing import eventually
 from alta_common.testing.messages import publish
 
-LONG = timedelta(seconds=30)
+LONG = timedelta(seconds=60)
 [CANCELLED] = BROADCASTS["ocr"]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -353,12 +354,13 @@ async def test_long_work_goes_on_slice_by_slice(world: World) -> None:
 async def test_all_slices_together_have_the_time_of_the_job(world: World) -> None:
     request = await world.upload()
     world.local.acts[1] = for_ever
-    for _ in range(2):
-        with pytest.raises(UnfinishedError):
-            await world.work(slice_seconds=0.2, job_seconds=0.5).perform(request)
+    slices = 0
+    while not world.failed:
+        slices += 1
+        with suppress(UnfinishedError):
+            await world.work(slice_seconds=0.2, job_seconds=3).perform(request)
 
-    await world.work(slice_seconds=0.2, job_seconds=0.5).perform(request)
-
+    assert slices > 1
     [failed] = world.failed
     assert (failed.code, failed.retryable) == ("timeout", False)
     assert world.kept() == []
@@ -376,7 +378,7 @@ async def test_what_comes_after_its_deadline_fails_without_work(world: World) ->
 
 
 async def test_a_deadline_stops_what_is_at_work(world: World) -> None:
-    request = await world.upload(deadline_at=utc_now() + timedelta(seconds=2))
+    request = await world.upload(deadline_at=utc_now() + timedelta(seconds=4))
     world.local.acts[2] = for_ever
 
     await world.work().perform(request)
@@ -482,7 +484,7 @@ async def test_the_fallback_begins_from_nothing_and_the_engine_asked_for_is_aske
     request = await world.upload(engine="documentai")
     world.google.acts[2] = fail(UnavailableError("nobody answers"))
     world.local.acts[2] = for_ever
-    work = world.work(fallback_engine="local", slice_seconds=1.5)
+    work = world.work(fallback_engine="local", slice_seconds=3)
 
     with pytest.raises(UnfinishedError):
         await work.perform(request)

@@ -133,7 +133,7 @@ async def test_a_book_is_read_slice_by_slice_and_answered_once(deployment: Deplo
     ):
         await publish(rabbitmq_url, await deployment.request())
         # A second slice has begun, and it hangs at the same page.
-        await eventually(lambda: engine.hung == 2, LONG)
+        await eventually(lambda: engine.hung >= 2, LONG)
         engine.hangs_before = 0
         await eventually(lambda: answers(heard), LONG)
 

@@ -391,7 +391,7 @@ async def test_a_server_that_is_stuck_is_given_up_for_now(google: Google, clip: 
 
 
 async def test_a_server_that_is_not_there_is_given_up_for_now(google: Google, clip: Path) -> None:
-    engine = google.engine(HASTY)
+    engine = google.engine()
     google.address = "127.0.0.1:1"
 
     with pytest.raises(UnavailableError):
