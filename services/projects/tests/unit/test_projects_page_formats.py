@@ -51,13 +51,17 @@ def test_hocr_says_what_stands_where(result: OcrResult) -> None:
 
     pages = by_class(tree, "ocr_page")
     words = by_class(tree, "ocrx_word")
-    assert [page.get("title") for page in pages] == [f"bbox 0 0 1000 2000; ppageno {i}" for i in (0, 1)]
+    image = f"/v1/documents/{result.document_id}/pages"
+    assert [page.get("title") for page in pages] == [
+        f'image "{image}/{number}/image"; bbox 0 0 1000 2000; ppageno {number - 1}' for number in (1, 2)
+    ]
     assert [len(by_class(tree, f"ocr_{name}")) for name in ("carea", "par", "line")] == [2, 2, 3]
     assert ["".join(line.itertext()) for line in by_class(tree, "ocr_line")] == ["Dear Sir or", "Madam", "Yours"]
     assert words[0].get("title") == "bbox 100 200 140 240; x_wconf 90"
     assert words[-1].get("title") == "bbox 100 600 150 640"
     assert len(set(tree.xpath("//@id"))) == len(tree.xpath("//@id"))
     assert tree.xpath("//*[@name='ocr-system']/@content") == ["rapidocr 3.10"]
+    assert tree.xpath("//*[@name='ocr-langs']/@content") == ["en"]
 
 
 def test_hocr_is_read_as_html_too(result: OcrResult) -> None:
@@ -105,7 +109,8 @@ def test_points_become_pixels_and_tenths_of_a_millimetre(make: Any) -> None:
     assert alto_of(result).xpath("string(//a:MeasurementUnit)", namespaces=ALTO) == "mm10"
     assert (page.get("WIDTH"), page.get("HEIGHT")) == ("2100", "2970")
     assert geometry(string)[:2] == (1050, 1485)
-    assert by_class(hocr_of(result), "ocr_page")[0].get("title") == "bbox 0 0 2480 3508; ppageno 0; scan_res 300 300"
+    title = by_class(hocr_of(result), "ocr_page")[0].get("title")
+    assert title.endswith("; bbox 0 0 2480 3508; ppageno 0; scan_res 300 300")
     assert by_class(hocr_of(result), "ocrx_word")[0].get("title").startswith("bbox 1240 1754 ")
 
 

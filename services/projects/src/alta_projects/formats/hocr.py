@@ -25,8 +25,9 @@ _CAPABILITIES = "ocr_page ocr_carea ocr_par ocr_line ocrx_word"
 def hocr(result: OcrResult) -> str:
     """Return the result as hOCR.
 
-    Boxes are whole pixels of the upright page. A page that is measured in points is taken as scanned at 300 to the
-    inch, and says so (`scan_res`). `x_wconf` is 0-100, and is missing where the engine said nothing.
+    Boxes are whole pixels of the upright page; `image` says where that can be seen. A page that is measured in points is
+    taken as scanned at 300 to the inch, and says so (`scan_res`). `x_wconf` is 0-100, and is missing where the engine
+    said nothing.
     """
     return "\n".join(_document(result)) + "\n"
 
@@ -43,10 +44,12 @@ def _document(result: OcrResult) -> Iterator[str]:
     yield f'<meta name="ocr-system" content={system} />'
     yield f'<meta name="ocr-capabilities" content="{_CAPABILITIES}" />'
     yield f'<meta name="ocr-number-of-pages" content="{len(result.pages)}" />'
+    if result.language:
+        yield f'<meta name="ocr-langs" content={language} />'
     yield "</head>"
     yield "<body>"
     for page in result.pages:
-        yield from _Writer(page).page()
+        yield from _Writer(page, f"/v1/documents/{result.document_id}/pages/{page.number}/image").page()
     yield "</body>"
     yield "</html>"
 
@@ -54,18 +57,19 @@ def _document(result: OcrResult) -> Iterator[str]:
 class _Writer:
     """Writes one page; ids are unique in the document because they have the page's number."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, image: str) -> None:
         self._page = page
+        self._image = image
         self._place = placed(page, pixels_per_unit(page))
         self._lines = 0
         self._words = 0
 
     def page(self) -> Iterator[str]:
         page = self._page
-        title = f"{self._bbox((0.0, 0.0, 1.0, 1.0))}; ppageno {page.number - 1}"
+        title = f'image "{self._image}"; {self._bbox((0.0, 0.0, 1.0, 1.0))}; ppageno {page.number - 1}'
         if page.unit == "pt":
             title += f"; scan_res {PIXELS_PER_INCH} {PIXELS_PER_INCH}"
-        yield f'<div class="ocr_page" id="page_{page.number}" title="{title}">'
+        yield f'<div class="ocr_page" id="page_{page.number}" title={quoteattr(title)}>'
         for number, block in enumerate(blocks_of(page), 1):
             yield from self._block(number, block)
         yield "</div>"
