@@ -12,6 +12,7 @@ import pytest
 
 from alta_common.engines.port import EngineError, SourceFile
 from alta_common.workers.pool import WorkerLimits, WorkerPool
+from alta_transcription.engines import kept
 from alta_transcription.engines.audio import SAMPLE_RATE
 from alta_transcription.engines.engine import SpeechOptions
 from alta_transcription.engines.whisper import WhisperEngine, WhisperLimits
@@ -38,6 +39,21 @@ class Engine:
     def peak_bytes(self) -> int:
         status = Path(f"/proc/{self.pool.pids[0]}/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) * 1024  # type: ignore[index]
+
+
+class Parts:
+    """A checkpoint in memory."""
+
+    def __init__(self, parts: dict[str, bytes] | None = None) -> None:
+        self.parts = parts or {}
+        self.saved = asyncio.Event()
+
+    async def load(self) -> dict[str, bytes]:
+        return dict(self.parts)
+
+    async def save(self, name: str, content: bytes) -> None:
+        self.parts[name] = content
+        self.saved.set()
 
 
 Start = Callable[..., Awaitable[Engine]]
@@ -70,8 +86,61 @@ async def test_a_worker_killed_in_the_middle_costs_a_second_try(start: Start, no
 
     text = await engine.text_of(note, kill_once)
 
-    assert text.count("Good morning") == 1
+    assert text.lower().count("good morning") == 1
     assert engine.restarts == ["crashed"]
+
+
+@pytest.fixture
+def two_chunks(tmp_path: Path, speech, encode) -> Path:
+    """The note, silence up to the end of the first chunk (five minutes), and the note again."""
+    silence = np.zeros(300 * SAMPLE_RATE, np.float32)
+    return encode(tmp_path / "long.flac", "flac", "flac", samples=[speech, silence, speech])
+
+
+async def test_a_stopped_delivery_costs_what_was_not_kept(
+    start: Start, two_chunks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first delivery is stopped in the middle; the second, in another process, begins there."""
+    monkeypatch.setattr(kept, "_SAVE_EVERY_SECONDS", 0.0)
+    parts = Parts()
+    source, options = SourceFile(two_chunks, "audio/x"), SpeechOptions(checkpoint=parts)
+    engine = await start()
+    work = asyncio.create_task(engine.engine.transcribe(source, options, lambda *_: None))
+    await parts.saved.wait()
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    # What is kept is the first chunk only, even where the second was done before it could be stopped.
+    first = dict(sorted(parts.parts.items())[:1])
+    done: list[float] = []
+
+    found = await engine.engine.transcribe(
+        source, SpeechOptions(checkpoint=Parts(first)), lambda seconds, _total: done.append(seconds)
+    )
+
+    assert min(done) >= 299
+    assert found.text.lower().count("good morning") == 2
+    assert [segment.start_ms for segment in found.segments] == sorted(s.start_ms for s in found.segments)
+    assert found.duration_ms == pytest.approx(332_400, abs=500)
+
+
+async def test_a_worker_that_dies_late_goes_on_from_its_last_chunk(start: Start, two_chunks: Path) -> None:
+    engine = await start()
+    done: list[float] = []
+    kills = 0
+
+    def kill_late(seconds: float, _total: float) -> None:
+        nonlocal kills
+        done.append(seconds)
+        if seconds >= 299 and not kills:
+            kills = 1
+            engine.kill_worker()
+
+    text = await engine.text_of(two_chunks, kill_late)
+
+    assert engine.restarts == ["crashed"]
+    assert text.lower().count("good morning") == 2
+    assert done == sorted(done)
 
 
 async def test_a_recording_that_kills_every_worker_is_given_up(start: Start, note: Path) -> None:

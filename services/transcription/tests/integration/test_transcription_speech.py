@@ -50,16 +50,6 @@ def times_grow(segments: list[Segment], duration_ms: int) -> bool:
     return moments == sorted(moments) and starts == sorted(starts) and inside and max(moments) <= duration_ms
 
 
-@pytest.fixture(scope="module")
-def opening(note: Path, wav, speech, tmp_path_factory) -> str:
-    """What is heard in the first six seconds of the note as it is."""
-    path = tmp_path_factory.mktemp("opening") / "opening.wav"
-    path.write_bytes(wav((speech[: 6 * SAMPLE_RATE] * 32767).astype("<i2").tobytes()))
-    text = hear(path).text
-    assert "Good morning. This is" in text
-    return text
-
-
 @pytest.mark.parametrize(
     ("name", "container", "codec", "rate", "layout"),
     [
@@ -82,16 +72,17 @@ def test_the_same_is_heard_in_every_format(
     tmp_path: Path,
     speech,
     encode,
-    opening,
+    note_text: str,
     word_errors,
 ) -> None:
-    path = encode(tmp_path / name, container, codec, samples=speech[: 6 * SAMPLE_RATE], rate=rate, layout=layout)
+    path = encode(tmp_path / name, container, codec, samples=speech, rate=rate, layout=layout)
 
     found = hear(path)
 
-    wrong, words = word_errors(opening, found.text)
-    assert wrong / words < 0.4, found.text
-    assert found.summary.duration_ms == pytest.approx(6000, abs=100)
+    wrong, words = word_errors(note_text, found.text)
+    # What a telephone leaves of a synthetic voice is hard to understand for anybody.
+    assert wrong / words < (0.4 if rate == 8000 else 0.25), found.text
+    assert found.summary.duration_ms == pytest.approx(speech.size / 16, abs=100)
     assert found.summary.language == "en"
     assert times_grow(found.segments, found.summary.duration_ms)
 
@@ -196,7 +187,7 @@ def test_the_encoder_does_not_listen_to_padding(monkeypatch: pytest.MonkeyPatch,
     listener = Listener(CONFIG)
 
     for seconds in (3, 16):
-        list(listener.transcribe(speech[: seconds * SAMPLE_RATE], "en")[1])
+        list(listener.listen(speech[: seconds * SAMPLE_RATE], "en"))
 
     assert lengths[0] == 1000
     assert 1500 < lengths[1] < 2300

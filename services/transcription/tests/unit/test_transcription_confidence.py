@@ -1,36 +1,101 @@
 import pytest
 
 from alta_common.contracts.results import Segment
-from alta_transcription.engines.confidence import is_doubtful, is_invented, warnings_of
+from alta_transcription.engines.confidence import (
+    doubting_repetitions,
+    is_doubtful,
+    is_invented,
+    is_loop,
+    warnings_of,
+)
+from alta_transcription.engines.heard import HeardSegment, HeardWord
+
+SURE = {"log_probability": -0.3, "no_speech_probability": 0.1, "compression": 1.4, "temperature": 0.0, "voice": 0.99}
 
 
-def a_segment(start_ms: int, end_ms: int, *, low: bool) -> Segment:
-    return Segment(start_ms=start_ms, end_ms=end_ms, text="x", confidence=0.5, low_confidence=low, words=[])
+def heard(
+    text: str = "We met in the old town hall.", seconds: float = 2.0, *, words: float = 0.9, **found: float
+) -> HeardSegment:
+    spoken = [HeardWord(0.0, seconds, word, words) for word in text.split()]
+    return HeardSegment(start=0.0, end=seconds, text=text, words=spoken, **SURE | found)
+
+
+def a_segment(start_ms: int, end_ms: int, *, low: bool = False, text: str = "x") -> Segment:
+    return Segment(start_ms=start_ms, end_ms=end_ms, text=text, confidence=0.5, low_confidence=low, words=[])
+
+
+BELIEVED = {
+    "plain speech": heard(),
+    "two people at once": heard(log_probability=-0.99, words=0.53),
+    "a string of digits": heard("10001 90210 01 803", log_probability=-0.86, words=0.35),
+    "a fast speaker": heard("x" * 60, 2.5),
+    "one short word": heard("Yes.", 0.1),
+    "an echo of three": heard("No, no, no."),
+    "one word held": heard("Oooh", 3.5),
+}
+DOUBTED = {
+    "an improbable answer": heard(log_probability=-1.04),
+    "another language at temperature 0": heard(log_probability=-0.95, words=0.49),
+    "an answer at the second try": heard(temperature=0.4),
+    "a text that compresses too well": heard(compression=2.9),
+    "more than can be said": heard("x" * 90, 2.0),
+    "hardly anything for long": heard("You", 9.0),
+    "hardly anybody there": heard(voice=0.15),
+    "a loop of a word": heard("you you you you you"),
+    "a loop of a phrase": heard("Thank you, " * 4),
+}
+INVENTED = {
+    "no speech and no belief": heard(no_speech_probability=0.7, log_probability=-1.2),
+    "nobody there": heard(voice=0.05),
+    "nothing but marks": heard("..."),
+}
+
+
+@pytest.mark.parametrize("kind", BELIEVED)
+def test_what_people_say_is_believed(kind: str) -> None:
+    assert not is_invented(BELIEVED[kind])
+    assert not is_doubtful(BELIEVED[kind])
+
+
+@pytest.mark.parametrize("kind", DOUBTED)
+def test_what_other_languages_and_noise_become_is_doubted(kind: str) -> None:
+    assert is_doubtful(DOUBTED[kind])
+    assert not is_invented(DOUBTED[kind])
+
+
+@pytest.mark.parametrize("kind", INVENTED)
+def test_words_where_nobody_speaks_are_dropped(kind: str) -> None:
+    assert is_invented(INVENTED[kind])
+
+
+def test_one_signal_of_no_speech_is_not_enough() -> None:
+    assert not is_invented(heard(no_speech_probability=0.7, log_probability=-0.4))
+    assert not is_invented(heard(no_speech_probability=0.3, log_probability=-1.2))
 
 
 @pytest.mark.parametrize(
-    ("log_probability", "temperature", "compression", "words", "doubtful"),
+    ("text", "loop"),
     [
-        (-0.3, 0.0, 1.4, [0.9, 0.8], False),
-        (-0.99, 0.0, 1.4, [0.55, 0.5], False),
-        (-0.86, 0.0, 0.7, [0.3, 0.4], False),  # a string of digits
-        (-1.04, 0.0, 1.1, [0.5], True),
-        (-0.95, 0.0, 1.1, [0.33, 0.47], True),
-        (-0.5, 0.4, 1.1, [0.9], True),
-        (-0.2, 0.0, 2.9, [0.9], True),
-        (-0.95, 0.0, 1.1, [], False),
+        ("", False),
+        ("It was the best of times, it was the worst of times, it was the age of wisdom", False),
+        ("ha ha ha", False),
+        ("ha ha ha ha", True),
+        ("and then we went on and then we went on and then we went on and then we went on", True),
     ],
 )
-def test_what_other_languages_and_noise_become_is_doubted(
-    log_probability: float, temperature: float, compression: float, words: list[float], doubtful: bool
-) -> None:
-    assert is_doubtful(log_probability, temperature, compression, words) is doubtful
+def test_a_loop_is_told_from_a_figure_of_speech(text: str, loop: bool) -> None:
+    assert is_loop(text) is loop
 
 
-def test_words_that_the_model_heard_in_silence_are_dropped() -> None:
-    assert is_invented(0.7, -1.2)
-    assert not is_invented(0.7, -0.4)
-    assert not is_invented(0.3, -1.2)
+def test_a_sentence_said_over_and_over_is_doubted_from_the_fourth_time_on() -> None:
+    same = [a_segment(1000 * n, 1000 * n + 900, text="Please subscribe.") for n in range(5)]
+    other = a_segment(6000, 7000, text="Something else.")
+    nods = [a_segment(8000 + 500 * n, 8400 + 500 * n, text="Yes.") for n in range(5)]
+
+    marked = doubting_repetitions([*same, other, *nods])
+
+    assert [segment.low_confidence for segment in marked] == [False] * 3 + [True] * 2 + [False] * 6
+    assert doubting_repetitions([]) == []
 
 
 def test_a_file_is_flagged_when_most_of_it_is() -> None:

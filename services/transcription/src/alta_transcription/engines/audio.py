@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from alta_common.engines.port import InputError
 from alta_transcription.engines.media import DEMUXERS, require_recording
+from alta_transcription.engines.timeline import Timeline
 
 SAMPLE_RATE = 16_000
 
@@ -66,13 +67,13 @@ class Recording:
         )
 
     def blocks(self, max_seconds: float) -> Iterator[Samples]:
-        """Yield the sound as blocks of samples, -1 to 1.
+        """Yield the sound as blocks of samples, -1 to 1, in the time of the file: its gaps are silence.
 
         Raises `InputError`: `audio_too_long` once more than `max_seconds` were decoded, `corrupt_file` when nothing
         can be, `no_audio` when there is nothing to decode.
         """
         total = 0
-        for block in self._resampled():
+        for block in self._resampled(Timeline(self._start, max_seconds)):
             total += block.size
             if total > max_seconds * SAMPLE_RATE:
                 raise too_long(max_seconds)
@@ -80,7 +81,26 @@ class Recording:
         if total == 0:
             raise InputError("corrupt_file", _DAMAGED) if self.damaged else no_audio()
 
-    def _resampled(self) -> Iterator[Samples]:
+    def packet_ends(self, max_seconds: float) -> Iterator[float]:
+        """Yield where each packet ends, in seconds, without decoding any.
+
+        Raises `InputError`: `audio_too_long` when one ends after `max_seconds`.
+        """
+        end = 0.0
+        for packet in self._packets():
+            if packet.duration is None or packet.time_base is None:
+                continue
+            end += float(packet.duration * packet.time_base)
+            if end > max_seconds:
+                raise too_long(max_seconds)
+            yield end
+
+    @property
+    def _start(self) -> float:
+        """Return when the file begins, as its streams have it: sound may begin later than the picture."""
+        return (self._container.start_time or 0) / av.time_base
+
+    def _resampled(self, timeline: Timeline) -> Iterator[Samples]:
         resampler, shape = None, None
         for frame in self._frames():
             # A file put together from several may change its rate or channels on the way; a resampler may not.
@@ -89,11 +109,21 @@ class Recording:
                 shape = (frame.sample_rate, frame.format.name, frame.layout.name)
                 resampler = _resampler(frame.sample_rate)
             assert resampler is not None
+            yield from _silence(timeline.gap_before(frame))
             frame.pts = None
             yield from _samples(resampler.resample(frame))
         yield from _samples(resampler.resample(None) if resampler else [])
 
     def _frames(self) -> Iterator[av.AudioFrame]:
+        for packet in self._packets():
+            try:
+                yield from packet.decode()
+            except av.error.FFmpegError:
+                # Players skip what they cannot decode, and so do we.
+                self.damaged = True
+
+    # Quoted: PyAV has its generic types in its stubs only.
+    def _packets(self) -> "Iterator[av.Packet[av.AudioStream]]":
         packets = self._container.demux(self._stream)
         while True:
             try:
@@ -103,11 +133,7 @@ class Recording:
             except av.error.FFmpegError:
                 self.damaged = True
                 return
-            try:
-                yield from packet.decode()
-            except av.error.FFmpegError:
-                # Players skip what they cannot decode, and so do we.
-                self.damaged = True
+            yield packet
 
 
 @contextmanager
@@ -143,14 +169,15 @@ def too_long(max_seconds: float) -> InputError:
 
 
 def _audio_stream(container: av.container.InputContainer) -> av.AudioStream:
-    stream = container.streams.best("audio")
-    if stream is None:
+    best = container.streams.best("audio")
+    if best is None:
         # There is a stream, but what it says of itself (65,535 channels, say) cannot be.
         raise InputError("corrupt_file", _DAMAGED) if container.streams.audio else no_audio()
-    assert isinstance(stream, av.AudioStream)
-    if stream.codec_context is None:
-        raise InputError("unsupported_media_type", "The sound in this file is encoded in a way that we cannot read.")
-    return stream
+    # Of several, languages say, the one that the file or FFmpeg prefers; another one where we cannot decode that.
+    for stream in (best, *container.streams.audio):
+        if isinstance(stream, av.AudioStream) and stream.codec_context is not None:
+            return stream
+    raise InputError("unsupported_media_type", "The sound in this file is encoded in a way that we cannot read.")
 
 
 def _resampler(rate: int) -> av.AudioResampler:
@@ -158,6 +185,14 @@ def _resampler(rate: int) -> av.AudioResampler:
     if not _MIN_RATE <= rate <= _MAX_RATE:
         raise InputError("corrupt_file", f"The recording says that it has {rate} samples a second, which cannot be.")
     return av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+
+
+def _silence(seconds: float) -> Iterator[Samples]:
+    left = round(seconds * SAMPLE_RATE)
+    while left > 0:
+        size = min(left, 10 * SAMPLE_RATE)
+        left -= size
+        yield np.zeros(size, dtype=np.float32)
 
 
 def _samples(frames: list[av.AudioFrame]) -> Iterator[Samples]:

@@ -7,8 +7,8 @@ import numpy as np
 
 from alta_transcription.engines.audio import SAMPLE_RATE, Samples
 
-Speech = Callable[[Samples], list[tuple[int, int]]]
-"""Returns where somebody speaks, as (first sample, sample after the last)."""
+Cut = Callable[[Samples], int]
+"""Returns the sample at which some sound is best cut."""
 
 CHUNK_SECONDS = 300
 """A chunk takes about 300 MB while it is transcribed, however long the recording is."""
@@ -16,7 +16,6 @@ CHUNK_SECONDS = 300
 SEARCH_SECONDS = 60
 """How far from its end a full chunk may be cut."""
 
-_WINDOW = SAMPLE_RATE // 10
 _SILENCE = 1e-4  # 80 dB below full scale
 
 
@@ -33,22 +32,31 @@ class Chunk:
         return self.start / SAMPLE_RATE
 
     @property
+    def end(self) -> int:
+        """Return the sample after its last."""
+        return self.start + self.samples.size
+
+    @property
     def is_silent(self) -> bool:
         """Say whether it stays below -80 dB of full scale: nothing that a model could find anything in."""
-        return _is_silent(self.samples)
+        return is_silent(self.samples)
 
 
 def cut_into_chunks(
     blocks: Iterable[Samples],
-    speech: Speech,
+    best_cut: Cut,
     *,
+    begin: int = 0,
     chunk_samples: int = CHUNK_SECONDS * SAMPLE_RATE,
     search_samples: int = SEARCH_SECONDS * SAMPLE_RATE,
 ) -> Iterator[Chunk]:
-    """Yield `blocks` as chunks of at most `chunk_samples`, cut in the longest silence near their end."""
+    """Yield `blocks` from the sample `begin` on as chunks of at most `chunk_samples`, cut by `best_cut` near their end.
+
+    A chunk's samples are overwritten when the next one is asked for.
+    """
     buffer = np.empty(chunk_samples, dtype=np.float32)
-    filled = start = 0
-    for block in blocks:
+    filled, start = 0, begin
+    for block in _skipping(blocks, begin):
         rest = block
         while rest.size:
             taken = min(rest.size, chunk_samples - filled)
@@ -56,33 +64,26 @@ def cut_into_chunks(
             filled, rest = filled + taken, rest[taken:]
             if filled < chunk_samples:
                 continue
-            cut = chunk_samples - search_samples + quietest_point(buffer[-search_samples:], speech)
-            yield Chunk(start, buffer[:cut].copy())
+            cut = chunk_samples - search_samples + _cut_in(buffer[-search_samples:], best_cut)
+            yield Chunk(start, buffer[:cut])
             left = chunk_samples - cut
             buffer[:left] = buffer[cut:].copy()
             filled, start = left, start + cut
     if filled:
-        yield Chunk(start, buffer[:filled].copy())
+        yield Chunk(start, buffer[:filled])
 
 
-def quietest_point(samples: Samples, speech: Speech) -> int:
-    """Return the middle of the longest stretch without speech, or else the quietest tenth of a second."""
-    if _is_silent(samples):
-        return samples.size
-    spoken = speech(samples)
-    if not spoken:
-        return samples.size
-    edges = [0, *(edge for span in spoken for edge in span), samples.size]
-    gaps = list(zip(edges[::2], edges[1::2], strict=True))
-    first, last = max(gaps, key=lambda gap: gap[1] - gap[0])
-    if last - first >= _WINDOW:
-        return (first + last) // 2
-    windows = samples[: samples.size // _WINDOW * _WINDOW].reshape(-1, _WINDOW)
-    # Not in its first half, or chunks would become short where there is no silence at all.
-    later = len(windows) // 2
-    loudness = np.square(windows[later:]).mean(axis=1)
-    return int((later + int(np.argmin(loudness))) * _WINDOW + _WINDOW // 2)
-
-
-def _is_silent(samples: Samples) -> bool:
+def is_silent(samples: Samples) -> bool:
+    """Say whether sound stays below -80 dB of full scale."""
     return samples.size == 0 or max(float(samples.max()), -float(samples.min())) < _SILENCE
+
+
+def _cut_in(samples: Samples, best_cut: Cut) -> int:
+    return samples.size if is_silent(samples) else best_cut(samples)
+
+
+def _skipping(blocks: Iterable[Samples], count: int) -> Iterator[Samples]:
+    for block in blocks:
+        if count < block.size:
+            yield block[count:]
+        count -= min(count, block.size)

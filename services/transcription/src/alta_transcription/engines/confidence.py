@@ -1,45 +1,100 @@
 """What can be believed of what a Whisper model says.
 
-A model that knows only English answers other languages with fluent, invented English, and some noise as well. Measured:
-English is decoded at temperature 0 every time, with a mean log-probability from -0.99 up; German, French and
-Spanish fall back to higher temperatures or end near or below -1.0, with words whose mean probability is 0.33-0.47
-(English: 0.50 up, even where two people speak at once; strings of digits are an exception).
+A model that knows only English answers other languages with fluent, invented English, and some noise as well. Its own
+confidence alone does not tell. Measured: English is decoded at temperature 0 nearly every time, with a mean
+log-probability from -0.99 up; German, French and Spanish fall back to higher temperatures or end near or below -1.0,
+with words whose mean probability is 0.18-0.49 (English: 0.50 up where two people speak at once, 0.56 up through noise,
+echoes and telephones; strings of digits are an exception).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from itertools import pairwise
 
 from alta_common.contracts.results import Segment
+from alta_transcription.engines.heard import HeardSegment
 
 LOW_CONFIDENCE = "low_confidence_or_unsupported_language"
 NO_SPEECH = "no_speech"
 DAMAGED = "partly_damaged"
 
 _MIN_LOG_PROBABILITY = -1.0
-_POOR_LOG_PROBABILITY = -0.9
-_POOR_WORD_PROBABILITY = 0.48
+_POOR_LOG_PROBABILITY = -0.8
+_POOR_WORD_PROBABILITY = 0.5
 _MAX_COMPRESSION = 2.4
 _NO_SPEECH = 0.6
 
+# What the voice detector says of the time of a segment: nobody at all, or hardly anybody.
+_NOBODY = 0.1
+_HARDLY_ANYBODY = 0.2
 
-def is_invented(no_speech_probability: float, log_probability: float) -> bool:
-    """Say whether a segment is to be dropped: the model heard no speech and does not believe its own words."""
-    return no_speech_probability > _NO_SPEECH and log_probability < _MIN_LOG_PROBABILITY
+# People say 12-18 characters a second, auctioneers 25; who says fewer than 2 leaves pauses that end the segment.
+_MOST_CHARACTERS_A_SECOND = 30.0
+_FEWEST_CHARACTERS_A_SECOND = 2.0
+_FAST_FROM_SECONDS = 1.0
+_SLOW_FROM_SECONDS = 4.0
+
+# "No, no, no" is said; the same words four times and more are a loop that the model is caught in.
+_MOST_REPETITIONS = 3
+_LONGEST_PHRASE = 8
 
 
-def is_doubtful(
-    log_probability: float, temperature: float, compression: float, word_probabilities: Sequence[float]
-) -> bool:
-    """Say whether a segment is to be shown as one of low confidence.
-
-    A temperature above 0 means that the model's first answer failed its own checks: improbable, or a text that repeats
-    itself so much that it compresses well.
-    """
-    if log_probability < _MIN_LOG_PROBABILITY or temperature > 0 or compression > _MAX_COMPRESSION:
+def is_invented(heard: HeardSegment) -> bool:
+    """Say whether a segment is to be dropped: nobody speaks there, by the model's own account or by the detector's."""
+    if heard.voice < _NOBODY or not any(character.isalnum() for character in heard.text):
         return True
-    if log_probability >= _POOR_LOG_PROBABILITY or not word_probabilities:
+    return heard.no_speech_probability > _NO_SPEECH and heard.log_probability < _MIN_LOG_PROBABILITY
+
+
+def is_doubtful(heard: HeardSegment) -> bool:
+    """Say whether a segment is to be shown as one of low confidence."""
+    return _is_improbable(heard) or _cannot_be_said(heard) or heard.voice < _HARDLY_ANYBODY
+
+
+def _is_improbable(heard: HeardSegment) -> bool:
+    # A temperature above 0 means that the model's first answer failed its own checks: improbable, or a text that
+    # repeats itself so much that it compresses well.
+    if heard.log_probability < _MIN_LOG_PROBABILITY or heard.temperature > 0 or heard.compression > _MAX_COMPRESSION:
+        return True
+    if heard.log_probability >= _POOR_LOG_PROBABILITY or not heard.words or _is_number(heard.text):
         return False
     # Each alone says little. Together they find what was decoded at temperature 0 by a hair.
-    return sum(word_probabilities) / len(word_probabilities) < _POOR_WORD_PROBABILITY
+    return sum(word.probability for word in heard.words) / len(heard.words) < _POOR_WORD_PROBABILITY
+
+
+def _is_number(text: str) -> bool:
+    return sum(character.isdigit() for character in text) > sum(character.isalpha() for character in text)
+
+
+def _cannot_be_said(heard: HeardSegment) -> bool:
+    seconds = max(heard.end - heard.start, 0.01)
+    pace = len(heard.text) / seconds
+    if pace > _MOST_CHARACTERS_A_SECOND and len(heard.text) > _MOST_CHARACTERS_A_SECOND * _FAST_FROM_SECONDS:
+        return True
+    return (pace < _FEWEST_CHARACTERS_A_SECOND and seconds > _SLOW_FROM_SECONDS) or is_loop(heard.text)
+
+
+def is_loop(text: str) -> bool:
+    """Say whether a text repeats a phrase (of up to 8 words) more than three times in a row."""
+    words = [word.strip(".,!?;:-").casefold() for word in text.split()]
+    for length in range(1, min(_LONGEST_PHRASE, len(words) // (_MOST_REPETITIONS + 1)) + 1):
+        run = 0
+        for one, other in zip(words, words[length:], strict=False):
+            run = run + 1 if one == other else 0
+            if run >= length * _MOST_REPETITIONS:
+                return True
+    return False
+
+
+def doubting_repetitions(segments: list[Segment]) -> list[Segment]:
+    """Return `segments`, those marked that say (in two words or more) what each of the three before them says."""
+    repeated = 0
+    marked = segments[:1]
+    for before, segment in pairwise(segments):
+        is_same = len(segment.text.split()) > 1 and before.text.casefold() == segment.text.casefold()
+        repeated = repeated + 1 if is_same else 0
+        doubtful = repeated >= _MOST_REPETITIONS
+        marked.append(segment.model_copy(update={"low_confidence": True}) if doubtful else segment)
+    return marked
 
 
 def warnings_of(segments: Iterable[Segment], *, other_language: bool, damaged: bool) -> list[str]:

@@ -6,15 +6,16 @@ from importlib.metadata import version
 
 import structlog
 
-from alta_common.contracts.results import EngineInfo, Segment
-from alta_common.engines.port import EngineError, SourceFile
-from alta_common.errors import UnavailableError
-from alta_common.workers.errors import WorkerCrashedError, WorkerMemoryError, WorkerTimeoutError
+from alta_common.contracts.results import EngineInfo
+from alta_common.engines.port import SourceFile
+from alta_common.workers.errors import WorkerCrashedError
 from alta_common.workers.pool import WorkerPool
-from alta_transcription.engines.confidence import warnings_of
+from alta_transcription.engines.confidence import doubting_repetitions, warnings_of
 from alta_transcription.engines.engine import Progress, SpeechOptions, Transcription
+from alta_transcription.engines.kept import KeptTranscript
 from alta_transcription.engines.whisper_config import WhisperConfig
-from alta_transcription.engines.whisper_jobs import Heard, Summary, transcribe_task
+from alta_transcription.engines.whisper_jobs import Heard, Seam, Summary, transcribe_task
+from alta_transcription.engines.worker_faults import worker_faults
 
 log = structlog.get_logger()
 
@@ -41,22 +42,25 @@ class WhisperEngine:
         )
 
     async def transcribe(self, source: SourceFile, options: SpeechOptions, progress: Progress) -> Transcription:
-        """Return what is said in `source`. Raises `EngineError`; cancelling it kills the worker."""
+        """Return what is said in `source`. Raises `EngineError`; cancelling it kills the worker.
+
+        It begins where an earlier call with the same `options.checkpoint` came to.
+        """
         deadline = time.monotonic() + self._limits.job_seconds
-        try:
-            return await self._run_twice(source, options, progress, deadline)
-        except WorkerMemoryError as error:
-            raise EngineError("out_of_memory", "The recording needs more memory than is allowed.") from error
-        except WorkerCrashedError as error:
-            detail = "Our engine broke down twice at this recording."
-            raise EngineError("engine_crashed", detail, retryable=True) from error
-        except WorkerTimeoutError as error:
-            raise EngineError("timeout", "Transcribing the recording took longer than is allowed.") from error
-        except (EngineError, UnavailableError):
-            raise
-        except Exception as error:
-            log.exception("engine.failed", engine=NAME)
-            raise EngineError("engine_failed", "Our engine failed on this recording.") from error
+        with worker_faults(NAME):
+            kept = await KeptTranscript.load(options.checkpoint, self._config.hash)
+            try:
+                summary = await self._heard_out(source, options, progress, kept, deadline)
+            finally:
+                await kept.settle()
+            segments = doubting_repetitions(kept.segments)
+            return Transcription(
+                engine=self._info,
+                language=summary.language,
+                duration_ms=summary.duration_ms,
+                segments=segments,
+                warnings=warnings_of(segments, other_language=summary.other_language, damaged=summary.damaged),
+            )
 
     async def abandon(self, options: SpeechOptions) -> None:
         """Do nothing: all work is done here, and ends with the call."""
@@ -65,32 +69,27 @@ class WhisperEngine:
         """Raise `UnavailableError` while no worker is warm."""
         await self._pool.check()
 
-    async def _run_twice(
-        self, source: SourceFile, options: SpeechOptions, progress: Progress, deadline: float
-    ) -> Transcription:
-        try:
-            return await self._run(source, options, progress, deadline)
-        except WorkerCrashedError as error:
-            # Once more: what killed the worker may have been somebody else's hunger for memory.
-            log.warning("engine.worker_crashed", engine=NAME, error=error.detail)
-            return await self._run(source, options, progress, deadline)
-
-    async def _run(
-        self, source: SourceFile, options: SpeechOptions, progress: Progress, deadline: float
-    ) -> Transcription:
-        segments: list[Segment] = []
-
+    async def _heard_out(
+        self, source: SourceFile, options: SpeechOptions, progress: Progress, kept: KeptTranscript, deadline: float
+    ) -> Summary:
         def hear(heard: Heard) -> None:
-            segments.extend(heard.segments)
+            kept.hear(heard)
             progress(heard.done_seconds, heard.total_seconds)
 
-        task = transcribe_task(self._config, source.path, options.language, self._limits.max_audio_seconds)
-        seconds = max(0.001, deadline - time.monotonic())
-        summary: Summary = await self._pool.run(task, on_progress=hear, seconds=seconds)
-        return Transcription(
-            engine=self._info,
-            language=summary.language,
-            duration_ms=summary.duration_ms,
-            segments=segments,
-            warnings=warnings_of(segments, other_language=summary.other_language, damaged=summary.damaged),
-        )
+        crashed_at: Seam | None = None
+        while True:
+            task = transcribe_task(
+                self._config, source.path, options.language, self._limits.max_audio_seconds, kept.seam
+            )
+            seconds = max(0.001, deadline - time.monotonic())
+            try:
+                summary: Summary = await self._pool.run(task, on_progress=hear, seconds=seconds)
+            except WorkerCrashedError as error:
+                # Once more at each place: what killed the worker may have been somebody else's hunger for memory.
+                if crashed_at == kept.seam:
+                    raise
+                crashed_at = kept.seam
+                log.warning("engine.worker_crashed", engine=NAME, error=error.detail, at_sample=crashed_at.sample)
+                kept.back_to_seam()
+            else:
+                return summary

@@ -14,6 +14,9 @@ times as much where the language is not the model's, and found no more words."""
 
 SAMPLES_ABOVE_ZERO = 2
 
+LISTENING = 2
+"""The way in which sound is levelled and cut (`levels`, `voice`, `windows`): a result tells by what it was made."""
+
 
 @dataclass(frozen=True)
 class WhisperConfig:
@@ -36,7 +39,7 @@ class WhisperConfig:
             "beam_size": 1,
             "temperatures": TEMPERATURES,
             "best_of": SAMPLES_ABOVE_ZERO,
-            "vad_filter": True,
+            "listening": LISTENING,
             "condition_on_previous_text": False,
             "word_timestamps": True,
         }

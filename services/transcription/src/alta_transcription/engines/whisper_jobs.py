@@ -3,17 +3,31 @@
 import functools
 import math
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from alta_common.contracts.results import Segment, SpokenWord
+from alta_common.contracts.results import Segment
 from alta_common.workers.child import Reporter
 from alta_common.workers.wire import Task
-from alta_transcription.engines.audio import SAMPLE_RATE, Recording, no_audio, open_recording
+from alta_transcription.engines.audio import SAMPLE_RATE, Recording, Samples, no_audio, open_recording
 from alta_transcription.engines.chunks import Chunk, cut_into_chunks
-from alta_transcription.engines.confidence import is_doubtful, is_invented
+from alta_transcription.engines.clock import Clock
+from alta_transcription.engines.confidence import is_invented
+from alta_transcription.engines.voice import cut_where_nobody_speaks
 from alta_transcription.engines.whisper_config import WhisperConfig
-from alta_transcription.engines.whisper_model import HeardSegment, HeardWord, Listener
+from alta_transcription.engines.whisper_model import Listener
+
+_SIGN_OF_LIFE = 600 * SAMPLE_RATE
+
+
+@dataclass(frozen=True)
+class Seam:
+    """A place between two chunks from which the work can go on: everything before `sample` is transcribed."""
+
+    sample: int = 0
+    last_ms: int = 0
+    language: str | None = None
 
 
 @dataclass(frozen=True)
@@ -23,6 +37,7 @@ class Heard:
     done_seconds: float
     total_seconds: float
     segments: list[Segment]
+    seam: Seam | None = None
 
 
 @dataclass(frozen=True)
@@ -41,10 +56,15 @@ def warm_up_task(config: WhisperConfig) -> Task:
     return Task(f"{__name__}:warm_up", {"config": config})
 
 
-def transcribe_task(config: WhisperConfig, path: Path, language: str | None, max_seconds: float) -> Task:
-    """Return the task that transcribes the recording in `path`: it reports `Heard` and returns a `Summary`."""
+def transcribe_task(
+    config: WhisperConfig, path: Path, language: str | None, max_seconds: float, begin: Seam | None = None
+) -> Task:
+    """Return the task that transcribes the recording in `path` from `begin` on.
+
+    It reports `Heard` and returns a `Summary`.
+    """
     arguments = {"config": config, "path": path, "language": language, "max_seconds": max_seconds}
-    return Task(f"{__name__}:transcribe", arguments)
+    return Task(f"{__name__}:transcribe", {**arguments, "begin": begin})
 
 
 @functools.lru_cache(maxsize=1)
@@ -58,16 +78,24 @@ def warm_up(_report: Reporter, config: WhisperConfig) -> None:
 
 
 def transcribe(
-    report: Reporter, config: WhisperConfig, path: Path, language: str | None, max_seconds: float
+    report: Reporter,
+    config: WhisperConfig,
+    path: Path,
+    language: str | None,
+    max_seconds: float,
+    *,
+    begin: Seam | None = None,
 ) -> Summary:
-    """Transcribe a recording. Raises `InputError`."""
+    """Transcribe a recording from `begin` on. Raises `InputError`."""
     began = time.process_time()
-    job = _Job(report, _listener(config), language)
+    begin = begin or Seam()
+    job = _Job(report, _listener(config), language, begin)
     with open_recording(path) as recording:
         job.total_seconds = _length_of(recording, max_seconds, report)
     # A second opening, because what was decoded to find the length cannot be decoded again.
     with open_recording(path) as recording:
-        for chunk in cut_into_chunks(recording.blocks(max_seconds), job.listener.speech):
+        blocks = job.signs_of_life(recording.blocks(max_seconds))
+        for chunk in cut_into_chunks(blocks, cut_where_nobody_speaks, begin=begin.sample):
             job.hear(chunk)
         return job.summary(damaged=recording.damaged, cpu_seconds=time.process_time() - began)
 
@@ -75,87 +103,68 @@ def transcribe(
 def _length_of(recording: Recording, max_seconds: float, report: Reporter) -> float:
     """Return the recording's length. One that is too long is refused here, before any work is put into it.
 
-    Where a file does not say how long it is (a browser's WebM), or says that it is too long (it may lie), all of it is
-    decoded once, at about 2,000 times the speed of sound.
+    Where a file does not say how long it is (a browser's WebM), or says that it is too long (it may lie), all of its
+    packets are read once, which takes a fraction of a second for each hour.
     """
     claimed = recording.claimed_seconds
     if claimed is not None and claimed <= max_seconds:
         return claimed
-    samples = reported = 0
-    for block in recording.blocks(max_seconds):
-        samples += block.size
-        if samples - reported > 600 * SAMPLE_RATE:
-            reported = samples
-            report(Heard(0.0, samples / SAMPLE_RATE, []))
-    return samples / SAMPLE_RATE
+    seconds = reported = 0.0
+    for seconds in recording.packet_ends(max_seconds):
+        if seconds - reported > _SIGN_OF_LIFE / SAMPLE_RATE:
+            reported = seconds
+            report(Heard(0.0, seconds, []))
+    return seconds
 
 
 class _Job:
-    def __init__(self, report: Reporter, listener: Listener, language: str | None) -> None:
+    def __init__(self, report: Reporter, listener: Listener, language: str | None, begin: Seam) -> None:
         self._report = report
-        self.listener = listener
+        self._listener = listener
         self._asked = language.split("-")[0].lower() if language else None
         self._known = self._asked in listener.languages
-        # A model with one language needs not be told, one with many finds out in the first chunk with speech.
-        self._language = self._asked if self._known else None
+        # A model with one language needs not be told, one with many finds out in the first windows with speech.
+        self._language = self._asked if self._known else begin.language
         self.total_seconds = 0.0
-        self._end = 0
-        self._last_ms = 0
+        self._begin = begin
+        self._end = begin.sample
+        self._clock = Clock(begin.last_ms)
+
+    def signs_of_life(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
+        """Yield `blocks`, reporting now and then while those are passed over that an earlier try has transcribed."""
+        passed = reported = 0
+        for block in blocks:
+            passed += block.size
+            if passed < self._begin.sample and passed - reported > _SIGN_OF_LIFE:
+                reported = passed
+                self._tell(self._begin.sample / SAMPLE_RATE, [])
+            yield block
 
     def hear(self, chunk: Chunk) -> None:
-        """Transcribe a chunk, reporting each segment as it is found."""
-        self._end = chunk.start + chunk.samples.size
+        """Transcribe a chunk, reporting each window as it is done."""
+        self._end = chunk.end
         self._tell(chunk.start_seconds, [])
         if not chunk.is_silent:
-            language, heard = self.listener.transcribe(chunk.samples, self._language)
-            for segment in heard:
-                self._language = language
-                canonical = self._canonical(segment, chunk)
-                self._tell(chunk.start_seconds + segment.end, [canonical] if canonical else [])
-        self._tell(self._end / SAMPLE_RATE, [])
+            for window in self._listener.listen(chunk.samples, self._language):
+                self._language = window.language
+                believed = [segment for segment in window.segments if not is_invented(segment)]
+                segments = [self._clock.place(segment, chunk.start_seconds, chunk.end) for segment in believed]
+                self._tell(chunk.start_seconds + window.end, segments)
+        self._tell(self._end / SAMPLE_RATE, [], Seam(self._end, self._clock.last_ms, self._language))
         self._report.count(math.ceil(chunk.samples.size / SAMPLE_RATE))
 
     def summary(self, *, damaged: bool, cpu_seconds: float) -> Summary:
         """Return what is known at the end."""
         if self._end == 0:
             raise no_audio()
+        only_one = self._listener.languages[0] if len(self._listener.languages) == 1 else None
         return Summary(
             duration_ms=round(self._end * 1000 / SAMPLE_RATE),
-            language=self._language or (self.listener.languages[0] if len(self.listener.languages) == 1 else None),
+            language=self._language or only_one,
             other_language=self._asked is not None and not self._known,
             damaged=damaged,
             cpu_seconds=cpu_seconds,
         )
 
-    def _tell(self, done_seconds: float, segments: list[Segment]) -> None:
-        self._report(Heard(done_seconds, max(self.total_seconds, self._end / SAMPLE_RATE), segments))
-
-    def _canonical(self, heard: HeardSegment, chunk: Chunk) -> Segment | None:
-        if not heard.text or is_invented(heard.no_speech_probability, heard.log_probability):
-            return None
-        start_ms = self._moment(heard.start, chunk)
-        words = [self._word(word, chunk) for word in heard.words]
-        end_ms = max(self._moment(heard.end, chunk), start_ms, *(word.end_ms for word in words))
-        if words:
-            start_ms = min(start_ms, words[0].start_ms)
-        self._last_ms = max(self._last_ms, end_ms)
-        probabilities = [word.probability for word in heard.words]
-        return Segment(
-            start_ms=start_ms,
-            end_ms=end_ms,
-            text=heard.text,
-            confidence=round(min(1.0, math.exp(heard.log_probability)), 4),
-            low_confidence=is_doubtful(heard.log_probability, heard.temperature, heard.compression, probabilities),
-            words=words,
-        )
-
-    def _word(self, word: HeardWord, chunk: Chunk) -> SpokenWord:
-        start_ms = self._moment(word.start, chunk)
-        end_ms = max(start_ms, self._moment(word.end, chunk))
-        self._last_ms = end_ms
-        return SpokenWord(start_ms=start_ms, end_ms=end_ms, text=word.text, confidence=round(word.probability, 4))
-
-    def _moment(self, seconds: float, chunk: Chunk) -> int:
-        """Return a time in the recording. Times only grow, and none lies behind the end, whatever the model says."""
-        moment = round((chunk.start / SAMPLE_RATE + seconds) * 1000)
-        return max(self._last_ms, min(moment, round(self._end * 1000 / SAMPLE_RATE)))
+    def _tell(self, done_seconds: float, segments: list[Segment], seam: Seam | None = None) -> None:
+        self._report(Heard(done_seconds, max(self.total_seconds, self._end / SAMPLE_RATE), segments, seam))

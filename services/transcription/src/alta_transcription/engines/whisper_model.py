@@ -1,21 +1,27 @@
 """faster-whisper as we run it. Imported in worker processes only: it loads a few hundred megabytes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
-from faster_whisper.vad import VadOptions, get_speech_timestamps, get_vad_model
 from numpy.typing import NDArray
 
 from alta_transcription.engines.audio import SAMPLE_RATE, Samples
+from alta_transcription.engines.heard import HeardSegment, HeardWindow, HeardWord
+from alta_transcription.engines.levels import levelled
+from alta_transcription.engines.voice import FRAMES_A_SECOND, Voice, detector, voice_in
 from alta_transcription.engines.whisper_config import BUNDLED_MODEL, SAMPLES_ABOVE_ZERO, TEMPERATURES, WhisperConfig
+from alta_transcription.engines.windows import Window, windows_of
 
 _MARGIN_FRAMES = 500
 _MIN_FRAMES = 1000
-_CUT_OPTIONS = VadOptions(min_silence_duration_ms=300, speech_pad_ms=0)
+# Below this a model that finds out the language is not sure yet, and goes on looking in the next window.
+_SURE_OF_LANGUAGE = 0.5
+_FRAMES_A_SECOND = 100
+_TAIL_SECONDS = 3.0
+_POOR_LOG_PROBABILITY = -0.9
 
 
 class TrimmedWhisperModel(WhisperModel):  # type: ignore[misc]  # the library ships no types
@@ -35,30 +41,6 @@ class TrimmedWhisperModel(WhisperModel):  # type: ignore[misc]  # the library sh
         return super().encode(np.ascontiguousarray(features[..., :frames]))
 
 
-@dataclass(frozen=True)
-class HeardWord:
-    """A word as the model gave it; times in seconds from the start of its chunk."""
-
-    start: float
-    end: float
-    text: str
-    probability: float
-
-
-@dataclass(frozen=True)
-class HeardSegment:
-    """A segment as the model gave it, with what tells whether to believe it."""
-
-    start: float
-    end: float
-    text: str
-    log_probability: float
-    no_speech_probability: float
-    compression: float
-    temperature: float
-    words: list[HeardWord]
-
-
 class Listener:
     """A loaded model."""
 
@@ -66,7 +48,7 @@ class Listener:
         self._model = TrimmedWhisperModel(
             _path_of(config.model), device="cpu", compute_type=config.compute_type, cpu_threads=1, num_workers=1
         )
-        get_vad_model()
+        detector()
 
     @property
     def languages(self) -> list[str]:
@@ -78,14 +60,19 @@ class Listener:
         self._model.encode(
             np.zeros((self._model.feature_extractor.mel_filters.shape[0], _MIN_FRAMES), dtype=np.float32)
         )
-        self.speech(np.zeros(SAMPLE_RATE, dtype=np.float32))
+        voice_in(np.zeros(SAMPLE_RATE, dtype=np.float32))
 
-    def speech(self, samples: Samples) -> list[tuple[int, int]]:
-        """Return where somebody speaks, as (first sample, sample after the last)."""
-        return [(span["start"], span["end"]) for span in get_speech_timestamps(samples, _CUT_OPTIONS)]
+    def listen(self, samples: Samples, language: str | None) -> Iterator[HeardWindow]:
+        """Yield what is said in a chunk, window by window; the language is found out where it is not given."""
+        loud = levelled(samples)
+        voice = voice_in(loud)
+        for window in windows_of(voice, loud.size):
+            found, segments = self._transcribe(window.samples(loud), language)
+            language = language or found
+            believed = [one for one in segments if not _is_leftover(one, window)]
+            yield HeardWindow(window.end_seconds, language, [_heard(one, window, voice) for one in believed])
 
-    def transcribe(self, samples: Samples, language: str | None) -> tuple[str | None, Iterator[HeardSegment]]:
-        """Return the language (as given, or found) and the segments, which are made while they are read."""
+    def _transcribe(self, samples: Samples, language: str | None) -> tuple[str | None, list[Any]]:
         # What is sampled above temperature 0 should be the same each time that a recording is transcribed.
         ctranslate2.set_random_seed(1)
         segments, info = self._model.transcribe(
@@ -94,11 +81,11 @@ class Listener:
             beam_size=1,
             best_of=SAMPLES_ABOVE_ZERO,
             temperature=TEMPERATURES,
-            vad_filter=True,
+            vad_filter=False,
             condition_on_previous_text=False,
             word_timestamps=True,
         )
-        return info.language, map(_heard, segments)
+        return info.language if info.language_probability >= _SURE_OF_LANGUAGE else None, list(segments)
 
 
 def _path_of(model: str) -> str:
@@ -109,19 +96,28 @@ def _path_of(model: str) -> str:
     return str(get_model_path())
 
 
-def _heard(segment: Any) -> HeardSegment:
+def _is_leftover(segment: Any, window: Window) -> bool:
+    """Say whether a segment was made of the breath after the last word of a window, which becomes "Thank you."."""
+    is_tail = segment.seek > 0 and window.seconds - segment.seek / _FRAMES_A_SECOND < _TAIL_SECONDS
+    return bool(is_tail and (segment.temperature > 0 or segment.avg_logprob < _POOR_LOG_PROBABILITY))
+
+
+def _heard(segment: Any, window: Window, voice: Voice) -> HeardSegment:
     words = [
-        HeardWord(float(word.start), float(word.end), word.word.strip(), float(word.probability))
+        HeardWord(window.moment(word.start), window.moment(word.end), word.word.strip(), float(word.probability))
         for word in segment.words or []
         if word.word.strip()
     ]
+    start, end = window.moment(segment.start), window.moment(segment.end)
+    heard = voice[int(start * FRAMES_A_SECOND) : max(1, round(end * FRAMES_A_SECOND))]
     return HeardSegment(
-        start=float(segment.start),
-        end=float(segment.end),
+        start=start,
+        end=end,
         text=segment.text.strip(),
         log_probability=float(segment.avg_logprob),
         no_speech_probability=float(segment.no_speech_prob),
         compression=float(segment.compression_ratio),
         temperature=float(segment.temperature or 0.0),
+        voice=float(heard.max()) if heard.size else 0.0,
         words=words,
     )
