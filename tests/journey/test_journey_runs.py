@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from io import BytesIO
+from itertools import cycle, islice
 from pathlib import Path
 
 import httpx
@@ -30,7 +31,8 @@ def page(words: str) -> Image.Image:
 
 def scan(path: Path, pages: int) -> Path:
     """Write a TIFF of so many pages and return its path."""
-    first, *others = [page(f"Register of births {1800 + number}").convert("1") for number in range(pages)]
+    drawn = [page(f"Register of births {1800 + number}").convert("1") for number in range(5)]
+    first, *others = islice(cycle(drawn), pages)
     first.save(path, "TIFF", save_all=True, append_images=others, compression="group4")
     return path
 
