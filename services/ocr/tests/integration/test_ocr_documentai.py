@@ -365,6 +365,20 @@ async def test_parts_that_were_read_are_not_paid_for_again(google: Any, serve: A
     assert len(service.requests) == 3
 
 
+async def test_a_part_that_cannot_be_used_any_more_is_read_again(google: Any, serve: Any, pdf_file: MakePath) -> None:
+    await serve()
+    storage = MemoryObjectStorage()
+    checkpoint = StoredCheckpoint(storage, new_id(), new_id()).of("documentai")
+    path = numbered(pdf_file, 3)
+    await read(google.engine(), path, checkpoint=checkpoint)
+    [name] = await checkpoint.load()
+    await checkpoint.save(name, b"not what was kept")
+
+    reading = await read(google.engine(), path, checkpoint=checkpoint)
+
+    assert numbers_in(reading) == [1, 2, 3]
+
+
 async def test_documents_take_turns(google: Any, serve: Any, pdf_file: MakePath) -> None:
     await serve()
     engine = google.engine(at_once=1)

@@ -76,10 +76,10 @@ async def test_a_book_comes_back_in_order_from_many_files_and_shards(
 ) -> None:
     service = await serve()
 
-    reading = await owed.read(google.engine(batch_pages=LIMIT), long_pdf(520))
+    reading = await owed.read(google.engine(batch_pages=LIMIT, batch_file_pages=70), long_pdf(130))
 
     [request] = service.requests
-    assert numbers_in(reading) == expected(520)
+    assert numbers_in(reading) == expected(130)
     assert (reading.engine.name, reading.language, reading.warnings) == ("documentai", "en", [])
     assert len(request.input_documents.gcs_documents.documents) == 2
     assert request.document_output_config.gcs_output_config.sharding_config.pages_per_shard == 50
@@ -204,12 +204,13 @@ class Breaking:
         return await self._backend.read(content, media_type)
 
 
+@pytest.mark.parametrize("files", [1, 2])
 async def test_an_operation_that_broke_down_is_begun_again_when_the_request_comes_back(
-    google: Any, serve: Any, owed: Request, long_pdf: Callable[[int], Path], copyist: Any
+    google: Any, serve: Any, owed: Request, long_pdf: Callable[[int], Path], copyist: Any, files: int
 ) -> None:
     await serve(Breaking(copyist))
     path = long_pdf(LIMIT + 1)
-    engine = google.engine(batch_pages=LIMIT)
+    engine = google.engine(batch_pages=LIMIT, batch_file_pages=LIMIT if files > 1 else 500)
 
     with pytest.raises(UnavailableError):
         await owed.read(engine, path)

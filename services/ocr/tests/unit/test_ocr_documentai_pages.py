@@ -188,3 +188,9 @@ def test_what_was_read_comes_back_as_it_was_kept() -> None:
     after = ReadPages.loaded(before.dumped())
 
     assert after == before
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"pages": [{"page": {}, "seconds": 1}], "languages": {}}'])
+def test_what_was_not_kept_by_us_is_refused(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        ReadPages.loaded(content)

@@ -126,7 +126,10 @@ class DocumentAiEngine:
             made, _, pages = name.partition("-")
             first, _, last = pages.partition("-")
             if made == self._settings and first.isdigit() and last.isdigit():
-                kept[range(int(first), int(last) + 1)] = await asyncio.to_thread(ReadPages.loaded, content)
+                try:
+                    kept[range(int(first), int(last) + 1)] = await asyncio.to_thread(ReadPages.loaded, content)
+                except ValueError as error:
+                    log.warning("documentai.part_unusable", part=name, error=str(error)[:200])
         return kept
 
     def _part_name(self, numbers: range) -> str:

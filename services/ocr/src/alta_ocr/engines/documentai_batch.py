@@ -21,7 +21,7 @@ from alta_common.engines.operations import Operations, RemoteOperation
 from alta_common.engines.port import EngineError
 from alta_common.errors import UnavailableError
 from alta_ocr.engines.documentai_api import DocumentAiApi
-from alta_ocr.engines.documentai_config import BATCH_FILE_BYTES, BATCH_FILE_PAGES
+from alta_ocr.engines.documentai_config import BATCH_FILE_BYTES
 from alta_ocr.engines.documentai_cutting import Cutter
 from alta_ocr.engines.documentai_pages import ReadPages, pages_of
 from alta_ocr.engines.plan import Whole
@@ -101,8 +101,9 @@ class BatchReader:
 
     async def _start(self, whole: Whole, operations: Operations, language: str | None) -> RemoteOperation:
         files: list[tuple[str, str]] = []
-        for first in range(1, whole.pages + 1, BATCH_FILE_PAGES):
-            numbers = range(first, min(first + BATCH_FILE_PAGES, whole.pages + 1))
+        size = self._api.config.batch_file_pages
+        for first in range(1, whole.pages + 1, size):
+            numbers = range(first, min(first + size, whole.pages + 1))
             async with self._cutter.part(whole, numbers, BATCH_FILE_BYTES) as part:
                 key = f"{operations.folder}/in/{numbers[0]}-{numbers[-1]}"
                 await self._bucket.put_file(key, part.path, part.media_type)

@@ -15,7 +15,6 @@ MAX_BYTES = 40_000_000
 """Of a file that is sent along with the request; Google takes 40 MiB, request included."""
 
 BATCH_FILE_BYTES = 1_000_000_000
-BATCH_FILE_PAGES = 500
 """Of a file in a batch."""
 
 SHARD_PAGES = 50
@@ -41,6 +40,9 @@ class DocumentAiConfig:
     """Whether the text that a PDF has is taken where it can be (Google's `enable_native_pdf_parsing`)."""
     batch_pages: int = 200
     """Documents with more pages are read in a batch, where there is a bucket for it."""
+
+    batch_file_pages: int = 500
+    """Pages that a file of a batch may have."""
 
     @property
     def part_pages(self) -> int:

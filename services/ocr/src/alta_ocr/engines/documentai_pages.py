@@ -53,8 +53,11 @@ class ReadPages:
     def loaded(cls, content: bytes) -> "ReadPages":
         """Return what `dumped` has written. Raises `ValueError` for anything else."""
         kept = orjson.loads(content)
-        pages = [PageReading.of(Page.model_validate(item["page"]), item["seconds"]) for item in kept["pages"]]
-        return cls(pages, Counter(kept["languages"]))
+        try:
+            pages = [PageReading.of(Page.model_validate(item["page"]), item["seconds"]) for item in kept["pages"]]
+            return cls(pages, Counter(kept["languages"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"these are no pages: {error!r}") from error
 
 
 def pages_of(document: Any, first: int, seconds: float) -> ReadPages:
