@@ -131,9 +131,10 @@ def test_failed_files_are_listed_with_what_may_help(templates: MailTemplates) ->
     words = templates.render("items_failed", VALUES["items_failed"])
 
     assert words.subject == "2 files in Letters could not be read"
-    assert "- letter 7.pdf\n  The PDF asks for a password. Trying the same file again will not help.\n" in words.text
+    sentence = "The PDF asks for a password. Trying the same file again will not help."
+    assert f"- letter 7.pdf\n  {sentence}\n" in words.text
     assert "Trying again may help." in words.text
-    assert "<strong>letter 7.pdf</strong><br>The PDF asks for a password. Trying the same file again will not help." in words.html
+    assert f"<strong>letter 7.pdf</strong><br>{sentence}" in words.html
     assert "more" not in words.text
 
 
