@@ -57,7 +57,7 @@ class Kind(ABC, Generic[RequestT, EngineT, ReadingT, ResultT]):
     """Counts the requests that are done with, by outcome."""
     result: type[ResultT]
     length_is_known_late: ClassVar[bool] = False
-    """Whether the work's beginning is told at once, as a step of 0 of 0, because finding out the length takes a while."""
+    """Whether the beginning is told at once, as a step of 0 of 0, because finding out the length takes a while."""
 
     @abstractmethod
     def options(self, request: RequestT, checkpoint: Checkpoint, operations: Operations) -> Any:
