@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from alta_common.contracts.engines import canonical_engine
 from alta_common.engines.process import work_until_stopped
-from alta_common.engines.rules import WorkRules
+from alta_common.engines.rules import WorkRules, keep_every_seconds
 from alta_common.http.health import InternalServer
 from alta_common.messaging.consumers import ConsumerApp
 from alta_common.messaging.publisher import EventPublisher
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 SERVICE = "ocr"
 
+_LOCAL_DOCUMENTS = 16
+"""How many documents are read here at a time; each is a file on this disk, up to the largest that may be uploaded."""
+
 
 def create_pool(settings: OcrSettings) -> WorkerPool:
     """Return the pool of worker processes, not yet started."""
@@ -48,8 +51,14 @@ def create_pool(settings: OcrSettings) -> WorkerPool:
 
 def create_local_engine(settings: OcrSettings, pool: WorkerPool) -> LocalEngine:
     """Return the engine that reads in the workers of `pool`."""
-    page_seconds, limits = settings.ocr_page_seconds, _limits(settings)
-    return LocalEngine(pool, LocalConfig(settings.ocr_workers, page_seconds, limits, settings.ocr_backend))
+    config = LocalConfig(
+        settings.ocr_workers,
+        settings.ocr_page_seconds,
+        _limits(settings),
+        settings.ocr_backend,
+        keep_every_seconds=keep_every_seconds(settings.ocr_slice_minutes * 60),
+    )
+    return LocalEngine(pool, config)
 
 
 def create_documentai_engine(settings: OcrSettings, pool: WorkerPool, storage: ObjectStorage) -> "DocumentAiEngine":
@@ -119,8 +128,8 @@ async def main(settings: OcrSettings) -> None:
         slice_seconds=time_slice.total_seconds(),
     )
     extraction = ExtractionService(storage, engines, publisher, rules)
-    # One document more than there are workers is fetched and stored while they read; those at Google need none.
-    at_once = settings.ocr_workers + 1 + (settings.google_concurrency if documentai else 0)
+    # Documents share the workers by turns (engines/turns.py): a short one is taken although long ones are being read.
+    at_once = max(_LOCAL_DOCUMENTS, settings.ocr_workers + 1) + (settings.google_concurrency if documentai else 0)
     table = consumers(extraction, at_once=at_once, time_slice=time_slice)
     heard = broadcasts(extraction)
     app = ConsumerApp(settings.rabbitmq_url, SERVICE, table, settings.drain_seconds, broadcasts=heard)

@@ -29,7 +29,7 @@ class Pages(list[PageReading]):
 def read(path: Path) -> Pages:
     pages, document = Pages(), Document(path, DocumentLimits(), "auto")
     plan = reader.inspect(pages, document)
-    reader.read_pages(pages, document, plan.media_type, 1, plan.pages)
+    reader.read_pages(pages, document, plan.media_type, range(1, plan.pages + 1), turn_seconds=600)
     return pages
 
 

@@ -99,6 +99,27 @@ async def test_pages_of_a_scan_are_read_at_once_and_come_in_order(
     assert steps == [(done, 4) for done in range(5)]
 
 
+async def test_a_short_document_is_done_before_the_long_ones_that_came_first(
+    local_engine: LocalEngine, image_file: MakePath, tmp_path: Path, picture_of: Draw, paragraph: tuple[str, ...]
+) -> None:
+    done: list[str] = []
+    begun: list[tuple[int, int]] = []
+
+    async def read_as(name: str, path: Path) -> DocumentReading:
+        reading = await read(local_engine, path, begun)
+        done.append(name)
+        return reading
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(3):
+            group.create_task(read_as("long", scans(tmp_path / f"{number}.tif", picture_of, 8)))
+        await eventually(lambda: any(step for step, total in begun if total == 8))
+        letter = group.create_task(read_as("letter", image_file()))
+
+    assert letter.result().text == "\n".join(paragraph)
+    assert done == ["letter", "long", "long", "long"]
+
+
 async def test_a_pdf_may_mix_pages_with_and_without_text(
     local_engine: LocalEngine, pdf_file: MakePath, tmp_path: Path, picture_of: Draw, paragraph: tuple[str, ...]
 ) -> None:

@@ -26,12 +26,19 @@ TEXT = EngineInfo(name="pdf-text", version="1")
 class ScriptedWorkers:
     """Reads `pages` pages; raises what `faults` holds for a page, each once, when it comes to it."""
 
-    def __init__(self, pages: int, faults: dict[int, list[Exception]] | None = None, sources: str = "ocr") -> None:
+    def __init__(
+        self,
+        pages: int,
+        faults: dict[int, list[Exception]] | None = None,
+        sources: str = "ocr",
+        pages_a_turn: int | None = None,
+    ) -> None:
         self._plan = Plan("application/pdf", pages, OCR, TEXT)
         self._faults = faults or {}
         self._sources = sources
+        self._pages_a_turn = pages_a_turn
         self.read: Counter[int] = Counter()
-        self.ranges: list[tuple[int, int]] = []
+        self.ranges: list[range] = []
 
     async def run(
         self,
@@ -46,9 +53,9 @@ class ScriptedWorkers:
         if task.function.endswith(":inspect"):
             self._stumble(0)
             return self._plan
-        first, last = task.kwargs["first"], task.kwargs["last"]
-        self.ranges.append((first, last))
-        for number in range(first, last + 1):
+        numbers = task.kwargs["numbers"]
+        self.ranges.append(numbers)
+        for number in numbers[: self._pages_a_turn]:
             self._stumble(number)
             self.read[number] += 1
             page = Page(number=number, width=1, height=1, source=self._sources, confidence=None, lines=[])
@@ -126,14 +133,25 @@ async def test_no_workers_is_no_fault_of_the_document() -> None:
         await recognize(ScriptedWorkers(8, {5: [UnavailableError("stopping")]}))
 
 
-@pytest.mark.parametrize(("pages", "longest"), [(1, 1), (8, 1), (20, 3), (1000, 4)])
-async def test_a_document_is_read_in_turns_so_that_others_come_between(pages: int, longest: int) -> None:
+@pytest.mark.parametrize(("pages", "longest"), [(1, 1), (8, 2), (20, 5), (1000, 100)])
+async def test_a_document_is_read_in_ever_shorter_turns(pages: int, longest: int) -> None:
     workers = ScriptedWorkers(pages)
 
     await recognize(workers)
 
-    assert max(last - first + 1 for first, last in workers.ranges) == longest
+    lengths = [len(numbers) for numbers in workers.ranges]
+    assert lengths == sorted(lengths, reverse=True)
+    assert (lengths[0], lengths[-1]) == (longest, 1)
     assert sum(workers.read.values()) == pages
+
+
+async def test_what_a_turn_had_no_time_for_is_read_in_later_ones() -> None:
+    workers = ScriptedWorkers(30, pages_a_turn=1)
+
+    reading = await recognize(workers)
+
+    assert [page.number for page in reading.pages] == list(range(1, 31))
+    assert set(workers.read.values()) == {1}
 
 
 @pytest.mark.parametrize(("source", "engine"), [("ocr", OCR), ("embedded", TEXT)])

@@ -5,11 +5,12 @@ import numpy as np
 
 from alta_ocr.engines.rendering import Picture
 from alta_ocr.engines.spotted import FoundLine
-from alta_ocr.engines.tiling import Find, find_in_tiles
+from alta_ocr.engines.tiling import Find, find_in_tiles, without_doubles
 
 _FEW_LINES = 3
 _MARGIN_PX = 60
 _SMALL_PART = 0.5
+_CLEARLY_MORE = 1.2
 _INK = 60
 """How much darker or lighter than the paper ink is, of 255."""
 
@@ -23,8 +24,14 @@ def find_lines(picture: Picture, find: Find) -> list[FoundLine]:
     height, width = picture.shape[:2]
     if (right - left) * (bottom - top) > _SMALL_PART * width * height or right <= left:
         return found
-    closer = find_in_tiles(picture[top:bottom, left:right], find)
-    return [line.moved(left, top) for line in closer] if len(closer) >= len(found) else found
+    closer = without_doubles(find_in_tiles(picture[top:bottom, left:right], find))
+    if _length(closer) < _CLEARLY_MORE * _length(found):
+        return found
+    return [line.moved(left, top) for line in closer]
+
+
+def _length(lines: list[FoundLine]) -> float:
+    return sum(line.length for line in lines)
 
 
 def _inked(picture: Picture) -> tuple[int, int, int, int]:

@@ -1,6 +1,7 @@
 """The engine that needs no cloud: the text layer of a page where it can be trusted, RapidOCR where not.
 
-All of it runs in killable worker processes (`reader.py`); pages of one document are read by several of them at once.
+All of it runs in killable worker processes (`reader.py`); pages of one document are read by several of them at once,
+documents take turns.
 """
 
 import asyncio
@@ -13,21 +14,20 @@ import structlog
 
 from alta_common.engines.port import EngineError, SourceFile
 from alta_common.errors import UnavailableError
-from alta_common.telemetry.metrics import engine_seconds_per_unit, exemplar
 from alta_common.workers.errors import WorkerCrashedError, WorkerTimeoutError
 from alta_common.workers.pool import ignore
 from alta_common.workers.wire import Task
-from alta_ocr import metrics
-from alta_ocr.engines.engine import DocumentReading, OcrOptions, PageReading, Progress
+from alta_ocr.engines.engine import DocumentReading, OcrOptions, Progress
+from alta_ocr.engines.job import Job, JobOptions
 from alta_ocr.engines.limits import DocumentLimits
 from alta_ocr.engines.plan import Document, Plan
+from alta_ocr.engines.turns import Share, Turns
 from alta_ocr.engines.worker_errors import crashed_twice
 
 log = structlog.get_logger()
 
-# About ten seconds of reading: what a page of another document waits for its turn.
-_LONGEST_RANGE = 4
-_RANGES_A_WORKER = 4
+_TURN_SECONDS = 8.0
+"""How long a document is read before another one may have its turn."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class LocalConfig:
     """How long one page may take before its worker is killed."""
     limits: DocumentLimits
     backend: str = "auto"
+    keep_every_seconds: float = 30.0
+    """How often the pages that are read are kept: what a killed process costs."""
 
 
 def warm_up_task(backend: str) -> Task:
@@ -71,6 +73,7 @@ class LocalEngine:
     def __init__(self, pool: Workers, config: LocalConfig) -> None:
         self._pool = pool
         self._config = config
+        self._turns = Turns(config.workers)
 
     async def check(self) -> None:
         """Raise `UnavailableError` when no worker is warm."""
@@ -80,12 +83,18 @@ class LocalEngine:
         """Do nothing: what was left has ended with its worker."""
 
     async def recognize(self, source: SourceFile, options: OcrOptions, progress: Progress) -> DocumentReading:
-        """Return what `source` says. Raises `EngineError`; cancelling it kills the workers that are at it."""
+        """Return what `source` says. Raises `EngineError`; cancelling it kills the workers that are at it.
+
+        Pages that an earlier call has kept in `options.checkpoint` are not read again.
+        """
         document = Document(source.path, self._config.limits, self._config.backend)
-        plan = await self._inspect(document)
-        job = _Job(document, plan, progress)
-        progress(0, plan.pages)
-        await self._read_all(job)
+        with self._turns.share() as share:
+            async with self._turns.turn(share):
+                plan = await self._inspect(document)
+            kept = JobOptions(self._config.workers, options.checkpoint, self._config.keep_every_seconds)
+            job = Job(document, plan, kept, progress)
+            await job.resume()
+            await self._read_all(job, share)
         pages = [job.pages[number] for number in range(1, plan.pages + 1)]
         return DocumentReading(
             engine=plan.ocr if any(page.source == "ocr" for page in pages) else plan.text_layer,
@@ -104,23 +113,24 @@ class LocalEngine:
         except WorkerCrashedError as error:
             raise crashed_twice(error, "opening it") from error
 
-    async def _read_all(self, job: "_Job") -> None:
-        # No document waits for more workers than there are: the next one gets its turn between two ranges.
-        turns = asyncio.Semaphore(self._config.workers)
-        size = min(_LONGEST_RANGE, -(-job.plan.pages // (self._config.workers * _RANGES_A_WORKER)))
-
-        async def read(numbers: range) -> None:
-            async with turns:
-                await self._read_range(job, numbers)
-
+    async def _read_all(self, job: Job, share: Share) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                for first in range(1, job.plan.pages + 1, size):
-                    group.create_task(read(range(first, min(first + size, job.plan.pages + 1))))
+                for _ in range(self._config.workers):
+                    group.create_task(self._keep_reading(job, share))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
-    async def _read_range(self, job: "_Job", numbers: range) -> None:
+    async def _keep_reading(self, job: Job, share: Share) -> None:
+        while True:
+            async with self._turns.turn(share):
+                numbers = job.claim()
+                if not numbers:
+                    return
+                await self._read_range(job, numbers)
+            await job.keep()
+
+    async def _read_range(self, job: Job, numbers: range) -> None:
         crashed_at: int | None = None
         while numbers:
             task = Task(
@@ -128,8 +138,8 @@ class LocalEngine:
                 {
                     "document": job.document,
                     "media_type": job.plan.media_type,
-                    "first": numbers[0],
-                    "last": numbers[-1],
+                    "numbers": numbers,
+                    "turn_seconds": _TURN_SECONDS,
                 },
             )
             try:
@@ -139,9 +149,12 @@ class LocalEngine:
                 if page == crashed_at:
                     raise crashed_twice(error, f"reading page {page}") from error
                 crashed_at = page
-            numbers = range(job.first_unread(numbers), numbers.stop)
+                numbers = range(page, numbers.stop)
+            else:
+                job.give_back(range(job.first_unread(numbers), numbers.stop))
+                return
 
-    async def _perform(self, task: Task, numbers: range, job: "_Job | None" = None) -> object:
+    async def _perform(self, task: Task, numbers: range, job: Job | None = None) -> object:
         seconds = self._config.page_seconds
         try:
             return await self._pool.run(
@@ -159,25 +172,3 @@ class LocalEngine:
             # A fault of ours that this document brings out: it would do so again.
             log.exception("engine.failed", function=task.function, pages=[numbers.start, numbers.stop - 1])
             raise EngineError("engine_failed", "Our reader failed on this document.") from error
-
-
-class _Job:
-    """A document being read."""
-
-    def __init__(self, document: Document, plan: Plan, progress: Progress) -> None:
-        self.document = document
-        self.plan = plan
-        self.pages: dict[int, PageReading] = {}
-        self._progress = progress
-
-    def take(self, page: PageReading) -> None:
-        """Keep a page that a worker has just read."""
-        self.pages[page.number] = page
-        engine = self.plan.ocr if page.source == "ocr" else self.plan.text_layer
-        engine_seconds_per_unit.labels(engine.name).observe(page.seconds, exemplar())
-        metrics.pages.labels(page.source).inc()
-        self._progress(len(self.pages), self.plan.pages)
-
-    def first_unread(self, numbers: range) -> int:
-        """Return the first of `numbers` that is still to be read, or the end of the range."""
-        return next((number for number in numbers if number not in self.pages), numbers.stop)

@@ -59,16 +59,20 @@ def inspect(_report: Reporter, document: Document) -> Plan:
     return Plan(media_type, pages, engine_of(document.backend).info, text_layer.info())
 
 
-def read_pages(report: Reporter, document: Document, media_type: str, first: int, last: int) -> None:
-    """Read pages `first` to `last` (from 1, both included); report a `PageReading` for each as soon as it is done."""
-    numbers = range(first, last + 1)
+def read_pages(report: Reporter, document: Document, media_type: str, numbers: range, turn_seconds: float) -> None:
+    """Read the pages with these `numbers`, from 1; report a `PageReading` for each as soon as it is done.
+
+    After `turn_seconds` the rest is left for another turn: who asks sees from the reports how far it came.
+    """
     pages = _pdf_pages(document, numbers) if media_type == media.PDF else _frames(document, numbers)
-    started = time.perf_counter()
+    began = started = time.perf_counter()
     for page in pages:
         now = time.perf_counter()
         report(PageReading.of(page, now - started))
         if page.source == "ocr":
             report.count(WORN_OUT if _is_worn_out() else 1)
+        if now - began > turn_seconds:
+            break
         started = now
 
 

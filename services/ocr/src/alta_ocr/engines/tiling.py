@@ -29,7 +29,7 @@ def find_in_tiles(picture: Picture, find: Find) -> list[FoundLine]:
         lines = (line.moved(0, top) for line in find(picture[top : top + _TILE_PX]))
         # A line in the overlap is seen twice; it belongs to the tile on whose side of the seam its middle lies.
         found += [line for line in lines if upper_seam <= line.quad[:, 1].mean() < lower_seam]
-    return _without_doubles(found)
+    return without_doubles(found)
 
 
 def _tops(height: int) -> list[int]:
@@ -37,8 +37,8 @@ def _tops(height: int) -> list[int]:
     return tops or [0]
 
 
-def _without_doubles(lines: list[FoundLine]) -> list[FoundLine]:
-    """Drop what both tiles claimed because they saw its middle on different sides of the seam; the whole one stays."""
+def without_doubles(lines: list[FoundLine]) -> list[FoundLine]:
+    """Return `lines` without those that lie in others, as when two tiles saw one on different sides of their seam."""
     kept: list[tuple[FoundLine, Box]] = []
     for line, box in sorted(((line, bounds(line.quad)) for line in lines), key=lambda one: -_area(one[1])):
         if not any(_overlap(box, other) > 0.5 for _, other in kept):  # noqa: PLR2004  # half of the smaller one
