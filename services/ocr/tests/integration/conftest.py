@@ -3,6 +3,7 @@
 import io
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pypdfium2
@@ -14,6 +15,7 @@ from PIL import Image
 from alta_common.contracts.results import Line, Page, Word
 from alta_common.engines.google.calls import Patience, create_limiter
 from alta_common.engines.google.connection import Connection, create_client
+from alta_common.engines.port import SourceFile
 from alta_common.settings import StorageSettings
 from alta_common.storage import gcs
 from alta_common.storage.gcs import GcsObjectStorage
@@ -29,6 +31,7 @@ from alta_ocr.engines import limits
 from alta_ocr.engines.documentai import DocumentAiEngine
 from alta_ocr.engines.documentai_api import DocumentAiApi
 from alta_ocr.engines.documentai_config import DocumentAiConfig, processor_name
+from alta_ocr.engines.engine import DocumentReading, OcrOptions
 
 BUCKET = "alta-documents"
 
@@ -103,6 +106,15 @@ class Google:
         api = DocumentAiApi(client, asked, limiter, patience, poll_pause_seconds=(0.01, 0.1))
         self.apis.append(api)
         return DocumentAiEngine(api, self.pool, self.bucket if with_bucket else None)
+
+    @staticmethod
+    async def read(
+        engine: DocumentAiEngine, path: Path, steps: list[tuple[int, int]] | None = None, **options: Any
+    ) -> DocumentReading:
+        """Read a file; `steps` hears of the progress."""
+        heard = [] if steps is None else steps
+        source = SourceFile(path, "application/octet-stream")
+        return await engine.recognize(source, OcrOptions(**options), lambda done, total: heard.append((done, total)))
 
 
 @pytest.fixture(scope="session")

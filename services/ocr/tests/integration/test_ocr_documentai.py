@@ -13,40 +13,16 @@ from PIL import Image
 
 from alta_common.contracts.results import Line, Page, Word
 from alta_common.engines.checkpoints import StoredCheckpoint
-from alta_common.engines.google.calls import Patience
-from alta_common.engines.port import EngineError, InputError, SourceFile
-from alta_common.errors import UnavailableError
+from alta_common.engines.port import EngineError
 from alta_common.ids import new_id
-from alta_common.testing import eventually
 from alta_common.testing.storage import MemoryObjectStorage
-from alta_emulators.faults import Hang, RefusedError
+from alta_emulators.faults import RefusedError
 from alta_emulators.shapes import document_of
-from alta_ocr.engines.documentai import DocumentAiEngine
-from alta_ocr.engines.engine import DocumentReading, OcrOptions
+from alta_ocr.engines.engine import DocumentReading
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MakePath = Callable[..., Path]
-
-UNAVAILABLE = RefusedError(grpc.StatusCode.UNAVAILABLE, "The service is currently unavailable.")
-EXHAUSTED = RefusedError(
-    grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded for quota metric 'Online process requests'."
-)
-
-
-def refused(status: grpc.StatusCode, message: str) -> RefusedError:
-    return RefusedError(status, message)
-
-
-async def read(
-    engine: DocumentAiEngine, path: Path, steps: list[tuple[int, int]] | None = None, **options: Any
-) -> DocumentReading:
-    heard = [] if steps is None else steps
-    return await engine.recognize(
-        SourceFile(path, "application/octet-stream"),
-        OcrOptions(**options),
-        lambda done, total: heard.append((done, total)),
-    )
 
 
 def pages_of(reading: DocumentReading) -> list[Page]:
@@ -81,7 +57,7 @@ async def test_a_short_pdf_is_read_with_one_request(google: Any, serve: Any, pdf
     service = await serve()
     path = pdf_file(("Dear reader,", "all is well."))
 
-    reading = await read(google.engine(), path)
+    reading = await google.read(google.engine(), path)
 
     [page] = pages_of(reading)
     [request] = service.requests
@@ -97,7 +73,7 @@ async def test_a_short_pdf_is_read_with_one_request(google: Any, serve: Any, pdf
 async def test_pictures_of_pages_are_not_asked_for(google: Any, serve: Any, pdf_file: MakePath) -> None:
     service = await serve()
 
-    await read(google.engine(), pdf_file(("x",)), language="nl")
+    await google.read(google.engine(), pdf_file(("x",)), language="nl")
 
     [request] = service.requests
     assert "pages.lines" in request.field_mask.paths
@@ -115,7 +91,7 @@ async def test_a_longer_pdf_is_read_in_parts_and_put_together_in_order(
     service = await serve()
     steps: list[tuple[int, int]] = []
 
-    reading = await read(google.engine(**config), numbered(pdf_file, count), steps)
+    reading = await google.read(google.engine(**config), numbered(pdf_file, count), steps)
 
     assert numbers_in(reading) == list(range(1, count + 1))
     assert [page.number for page in pages_of(reading)] == list(range(1, count + 1))
@@ -128,7 +104,7 @@ async def test_a_longer_pdf_is_read_in_parts_and_put_together_in_order(
 async def test_a_tiff_of_many_pages_is_read_in_parts(google: Any, serve: Any, tmp_path: Path) -> None:
     service = await serve()
 
-    reading = await read(google.engine(), frames(tmp_path / "fax.tif", 33))
+    reading = await google.read(google.engine(), frames(tmp_path / "fax.tif", 33))
 
     assert [page.text for page in reading.pages] == [f"TIFF {400 + number} x 300" for number in range(1, 34)]
     assert len(service.requests) == 3
@@ -145,9 +121,9 @@ async def test_a_picture_is_sent_the_way_that_a_viewer_shows_it(
     png = image_file(Image.new("RGB", (300, 200), "white"), "page.png")
     engine = google.engine()
 
-    assert (await read(engine, turned)).text == "JPEG 200 x 300"
-    assert (await read(engine, gif)).text == "PNG 300 x 200"
-    assert (await read(engine, png)).text == "PNG 300 x 200"
+    assert (await google.read(engine, turned)).text == "JPEG 200 x 300"
+    assert (await google.read(engine, gif)).text == "PNG 300 x 200"
+    assert (await google.read(engine, png)).text == "PNG 300 x 200"
 
 
 async def test_a_pdf_that_only_its_owner_may_change_is_sent_without_its_encryption(
@@ -162,7 +138,7 @@ async def test_a_pdf_that_only_its_owner_may_change_is_sent_without_its_encrypti
     path = tmp_path / "encrypted.pdf"
     pdf.output(str(path))
 
-    reading = await read(google.engine(), path)
+    reading = await google.read(google.engine(), path)
 
     assert reading.text == "for your eyes"
     assert b"/Encrypt" in path.read_bytes()
@@ -180,7 +156,7 @@ async def test_a_page_that_lies_on_its_side_is_upright_in_its_result(
     ]
     await serve(Script(document_of(upright)))
 
-    pages = pages_of(await read(google.engine(), numbered(pdf_file, 4)))
+    pages = pages_of(await google.read(google.engine(), numbered(pdf_file, 4)))
 
     assert [page.rotation for page in pages] == [0, 90, 180, 270]
     for page in pages:
@@ -192,7 +168,7 @@ async def test_a_page_that_lies_on_its_side_is_upright_in_its_result(
 async def test_an_empty_page_is_success_with_a_warning(google: Any, serve: Any, pdf_file: MakePath) -> None:
     await serve()
 
-    reading = await read(google.engine(), pdf_file(()))
+    reading = await google.read(google.engine(), pdf_file(()))
 
     assert (reading.text, reading.warnings, reading.confidence) == ("", ["no_text"], None)
 
@@ -201,7 +177,7 @@ async def test_a_confidence_that_was_not_given_is_none(google: Any, serve: Any, 
     page = Page(number=1, width=1, height=1, confidence=None, lines=[a_line("sure of nothing")])
     await serve(Script(document_of([page])))
 
-    reading = await read(google.engine(), pdf_file(("x",)))
+    reading = await google.read(google.engine(), pdf_file(("x",)))
 
     [page] = pages_of(reading)
     assert (reading.confidence, page.confidence, page.lines[0].confidence) == (None, None, None)
@@ -221,144 +197,25 @@ async def test_parts_are_made_smaller_where_google_takes_less(
 ) -> None:
     service = await serve(**limits)
 
-    reading = await read(google.engine(), numbered(pdf_file, 15))
+    reading = await google.read(google.engine(), numbered(pdf_file, 15))
 
     assert numbers_in(reading) == list(range(1, 16))
     assert len(service.requests) > 1
-
-
-async def test_what_passes_is_tried_again(google: Any, serve: Any, pdf_file: MakePath) -> None:
-    service = await serve()
-    google.faults.plan("ProcessDocument", UNAVAILABLE, EXHAUSTED)
-
-    reading = await read(google.engine(), pdf_file(("patience",)))
-
-    assert reading.text == "patience"
-    assert google.faults.calls["ProcessDocument"] == 3
-    assert len(service.requests) == 1
-
-
-async def test_what_lasts_is_left_to_the_queue(google: Any, serve: Any, pdf_file: MakePath) -> None:
-    await serve()
-    google.faults.plan("ProcessDocument", *[UNAVAILABLE] * 100)
-    hasty = Patience(attempt_seconds=60, total_seconds=0.05, first_pause_seconds=0.01, longest_pause_seconds=0.01)
-
-    with pytest.raises(UnavailableError, match="currently unavailable"):
-        await read(google.engine(hasty), pdf_file(("x",)))
-
-
-async def test_a_server_that_never_answers_is_given_up(google: Any, serve: Any, pdf_file: MakePath) -> None:
-    await serve()
-    google.faults.plan("ProcessDocument", Hang())
-    hasty = Patience(attempt_seconds=0.2, total_seconds=0.1, first_pause_seconds=0.01, longest_pause_seconds=0.01)
-
-    with pytest.raises(UnavailableError, match="DEADLINE_EXCEEDED"):
-        await read(google.engine(hasty), pdf_file(("x",)))
-
-
-@pytest.mark.parametrize(
-    ("message", "code", "calls"),
-    [
-        ("Unsupported input file format.", "corrupt_file", 2),
-        ("PDF is encrypted.", "password_protected", 1),
-        ("Document pages exceed the limit: 15 got 16", "too_many_pages", 1),
-        ("Something else about the file", "invalid_input", 1),
-    ],
-)
-async def test_a_fault_of_the_file_is_told_in_our_terms(
-    google: Any, serve: Any, pdf_file: MakePath, message: str, code: str, calls: int
-) -> None:
-    await serve()
-    google.faults.plan("ProcessDocument", *[refused(grpc.StatusCode.INVALID_ARGUMENT, message)] * calls)
-    engine = google.engine()
-
-    with pytest.raises(InputError) as failed:
-        await read(engine, pdf_file(("x",)))
-
-    assert (failed.value.code, failed.value.retryable) == (code, False)
-    assert google.faults.calls["ProcessDocument"] == calls
-    await engine.check()
-
-
-async def test_a_file_that_google_cannot_open_is_written_anew_once(google: Any, serve: Any, pdf_file: MakePath) -> None:
-    service = await serve()
-    google.faults.plan("ProcessDocument", refused(grpc.StatusCode.INVALID_ARGUMENT, "Unsupported input file format."))
-    path = pdf_file(("repaired",))
-
-    reading = await read(google.engine(), path)
-
-    assert reading.text == "repaired"
-    assert service.requests[0].raw_document.content != path.read_bytes()
-
-
-@pytest.mark.parametrize(
-    "refusal",
-    [
-        refused(grpc.StatusCode.PERMISSION_DENIED, "Permission 'documentai.processors.processOnline' denied"),
-        refused(grpc.StatusCode.UNAUTHENTICATED, "Request had invalid authentication credentials."),
-        refused(grpc.StatusCode.NOT_FOUND, "Processor not found"),
-        refused(grpc.StatusCode.FAILED_PRECONDITION, "Processor is disabled"),
-        refused(grpc.StatusCode.INVALID_ARGUMENT, "Request contains an invalid argument."),
-    ],
-)
-async def test_a_fault_of_the_deployment_is_not_the_files(
-    google: Any, serve: Any, pdf_file: MakePath, refusal: RefusedError
-) -> None:
-    await serve()
-    engine = google.engine()
-    google.faults.plan("ProcessDocument", refusal)
-
-    with pytest.raises(EngineError) as failed:
-        await read(engine, pdf_file(("x",)))
-
-    assert (failed.value.code, failed.value.retryable) == ("engine_unavailable", True)
-    assert google.faults.calls["ProcessDocument"] == 1
-    with pytest.raises(UnavailableError):
-        await engine.check()
-    await read(engine, pdf_file(("x",)))
-    await engine.check()
-
-
-async def test_a_broken_connection_shows_in_readiness(google: Any) -> None:
-    google.address = "127.0.0.1:1"
-    engine = google.engine()
-
-    async def is_noticed() -> bool:
-        try:
-            await engine.check()
-        except UnavailableError:
-            return True
-        return False
-
-    await eventually(is_noticed, 30)
-
-
-async def test_a_cancelled_document_ends_its_calls(google: Any, serve: Any, pdf_file: MakePath) -> None:
-    await serve()
-    google.faults.plan("ProcessDocument", *[Hang()] * 3)
-    reading = asyncio.create_task(read(google.engine(), numbered(pdf_file, 40)))
-    await eventually(lambda: google.faults.calls["ProcessDocument"] == 3, 30)
-
-    reading.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await reading
-
-    assert not list(pdf_file(("x",)).parent.glob("*.part-*"))
 
 
 async def test_parts_that_were_read_are_not_paid_for_again(google: Any, serve: Any, pdf_file: MakePath) -> None:
     service = await serve()
     checkpoint = StoredCheckpoint(MemoryObjectStorage(), new_id(), new_id()).of("documentai")
     path = numbered(pdf_file, 40)
-    denied = refused(grpc.StatusCode.PERMISSION_DENIED, "Billing is disabled")
+    denied = RefusedError(grpc.StatusCode.PERMISSION_DENIED, "Billing is disabled")
     # One part at a time: the first is read, the second is refused.
     engine = google.engine(at_once=1)
     google.faults.plan("ProcessDocument", None, denied)
     with pytest.raises(EngineError):
-        await read(engine, path, checkpoint=checkpoint)
+        await google.read(engine, path, checkpoint=checkpoint)
     steps: list[tuple[int, int]] = []
 
-    reading = await read(google.engine(at_once=1), path, steps, checkpoint=checkpoint)
+    reading = await google.read(google.engine(at_once=1), path, steps, checkpoint=checkpoint)
 
     assert numbers_in(reading) == list(range(1, 41))
     assert steps == [(15, 40), (30, 40), (40, 40)]
@@ -370,11 +227,11 @@ async def test_a_part_that_cannot_be_used_any_more_is_read_again(google: Any, se
     storage = MemoryObjectStorage()
     checkpoint = StoredCheckpoint(storage, new_id(), new_id()).of("documentai")
     path = numbered(pdf_file, 3)
-    await read(google.engine(), path, checkpoint=checkpoint)
+    await google.read(google.engine(), path, checkpoint=checkpoint)
     [name] = await checkpoint.load()
     await checkpoint.save(name, b"not what was kept")
 
-    reading = await read(google.engine(), path, checkpoint=checkpoint)
+    reading = await google.read(google.engine(), path, checkpoint=checkpoint)
 
     assert numbers_in(reading) == [1, 2, 3]
 
@@ -384,7 +241,7 @@ async def test_documents_take_turns(google: Any, serve: Any, pdf_file: MakePath)
     engine = google.engine(at_once=1)
     long, short = numbered(pdf_file, 40), pdf_file(("short",), name="short.pdf")
 
-    readings = await asyncio.gather(read(engine, long), read(engine, short))
+    readings = await asyncio.gather(google.read(engine, long), google.read(engine, short))
 
     assert [len(reading.pages) for reading in readings] == [40, 1]
     assert readings[1].text == "short"

@@ -94,7 +94,7 @@ async def test_a_restarted_process_waits_for_the_operation_that_is_paid_for(
     google.operations.hold()
     path = long_pdf(LIMIT + 1)
     first = asyncio.create_task(owed.read(google.engine(batch_pages=LIMIT), path))
-    await eventually(lambda: google.faults.calls["GetOperation"] > 1, 60)
+    await eventually(lambda: google.faults.calls["GetOperation"] > 1)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
@@ -115,7 +115,7 @@ async def test_a_process_that_is_stopped_while_google_begins_still_notes_what_it
     begun = asyncio.Event()
     google.faults.plan("BatchProcessDocuments", Pause(begun))
     reading = asyncio.create_task(owed.read(google.engine(batch_pages=LIMIT), long_pdf(LIMIT + 1)))
-    await eventually(lambda: google.faults.calls["BatchProcessDocuments"] == 1, 60)
+    await eventually(lambda: google.faults.calls["BatchProcessDocuments"] == 1)
 
     reading.cancel()
     begun.set()
@@ -145,7 +145,7 @@ async def test_giving_up_ends_the_operation_and_removes_the_copies(
     google.operations.hold()
     engine = google.engine(batch_pages=LIMIT)
     reading = asyncio.create_task(owed.read(engine, long_pdf(LIMIT + 1)))
-    await eventually(lambda: google.faults.calls["GetOperation"] > 1, 60)
+    await eventually(lambda: google.faults.calls["GetOperation"] > 1)
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
@@ -165,7 +165,7 @@ async def test_an_operation_that_google_has_forgotten_is_begun_again(
     google.operations.hold()
     path = long_pdf(LIMIT + 1)
     first = asyncio.create_task(owed.read(google.engine(batch_pages=LIMIT), path))
-    await eventually(lambda: google.faults.calls["GetOperation"] > 1, 60)
+    await eventually(lambda: google.faults.calls["GetOperation"] > 1)
     first.cancel()
     await asyncio.wait([first])
     google.operations.forget(google.operations.started[0])
