@@ -1,15 +1,14 @@
 """How well and how fast documents are read."""
 
 import asyncio
-import statistics
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mean, median
 
 import pypdfium2
 
 from alta_common.testing.texts import order_free_cer
-from figures import Figure, in_turn, note, timed
+from figures import Cost, Figure, cost_of, cpu_seconds_of, in_turn, note, own_cpu_seconds
 from inputs import Input, born_digital, long_pdf, scan, turned
 from readers import Ours, Reader, Reading, others, ours
 
@@ -27,12 +26,12 @@ class Score:
     @property
     def mean_errors(self) -> float:
         """The mean share of characters that are wrong, wherever the lines stand."""
-        return statistics.mean(self.errors)
+        return mean(self.errors)
 
     @property
     def mean_cpu_seconds(self) -> float:
         """The mean CPU time of a page."""
-        return statistics.mean(self.cpu_seconds)
+        return mean(self.cpu_seconds)
 
 
 async def beside_others(pages: list[Input], rounds: int) -> list[Figure]:
@@ -63,7 +62,7 @@ async def _read_in_turn(readers: list[Reader], page: Input, rounds: int, scores:
     said = []
     for reader in readers:
         errors = order_free_cer(page.truth, readings[reader.name][0].text)
-        seconds = statistics.median(reading.cpu_seconds for reading in readings[reader.name])
+        seconds = median(reading.cpu_seconds for reading in readings[reader.name])
         scores[reader.name].errors.append(errors)
         scores[reader.name].cpu_seconds.append(seconds)
         said.append(f"{reader.name} {errors:6.2%} {seconds:5.2f} CPU s")
@@ -78,7 +77,7 @@ async def turned_pages(pages: list[Input], degrees: tuple[int, ...], folder: Pat
         lying = await _errors(reader, copies)
     for page, errors in zip([*pages, *copies], [*upright, *lying], strict=True):
         note(f"{page.name:60} {errors:6.2%}")
-    return Figure("documents.cer_turned", statistics.mean(lying), "share of characters", statistics.mean(upright))
+    return Figure("documents.cer_turned", mean(lying), "share of characters", mean(upright))
 
 
 async def _errors(reader: Ours, pages: list[Input]) -> list[float]:
@@ -86,27 +85,48 @@ async def _errors(reader: Ours, pages: list[Input]) -> list[float]:
     return [order_free_cer(page.truth, reading.text) for page, reading in zip(pages, readings, strict=True)]
 
 
-async def digital_pages(rounds: int, folder: Path) -> Figure:
-    """Measure pages a second of a long born-digital PDF, beside a bare loop over pdfium's text on one core."""
+async def digital_pages(rounds: int, folder: Path) -> list[Figure]:
+    """Measure pages a second of a long born-digital PDF, and the CPU time a page, beside a bare loop over its text."""
     path = long_pdf(folder / "born-digital.pdf", born_digital(), DIGITAL_PAGES)
     async with ours(workers=2) as reader:
-        adapter, bare = await in_turn(rounds, lambda: timed(reader.document(path)), lambda: _bare_text(path))
-    return Figure("documents.born_digital", DIGITAL_PAGES / adapter, "pages/s", DIGITAL_PAGES / bare)
+        adapter, bare = await in_turn(
+            rounds,
+            lambda: cost_of(reader.document(path), lambda: cpu_seconds_of(reader.pids) + own_cpu_seconds()),
+            lambda: cost_of(_bare_text(path), own_cpu_seconds),
+        )
+    return _pages_and_cpu("born_digital", DIGITAL_PAGES, adapter, bare)
 
 
-async def _bare_text(path: Path) -> float:
-    started = time.perf_counter()
+async def _bare_text(path: Path) -> None:
     with pypdfium2.PdfDocument(path) as document:
         for page in document:
             page.get_textpage().get_text_range()
-    return time.perf_counter() - started
 
 
-async def two_workers(pages: list[Input], rounds: int, folder: Path) -> Figure:
-    """Measure pages a second of one scanned document with two workers, beside one worker."""
+async def two_workers(pages: list[Input], rounds: int, folder: Path) -> list[Figure]:
+    """Measure pages a second of one scanned document with two workers, and the CPU time a page, beside one worker.
+
+    Where the second is the same, two workers are twice as fast on two cores that have nothing else to do.
+    """
     path = scan(folder / "scan.pdf", (pages * SCANNED_PAGES)[:SCANNED_PAGES])
     async with ours(workers=2) as two, ours(workers=1) as one:
         for reader in (two, one):
             await reader.document(path)
-        both, alone = await in_turn(rounds, lambda: timed(two.document(path)), lambda: timed(one.document(path)))
-    return Figure("documents.two_workers", SCANNED_PAGES / both, "pages/s", SCANNED_PAGES / alone)
+        both, alone = await in_turn(
+            rounds,
+            lambda: cost_of(two.document(path), lambda: cpu_seconds_of(two.pids)),
+            lambda: cost_of(one.document(path), lambda: cpu_seconds_of(one.pids)),
+        )
+    return _pages_and_cpu("two_workers", SCANNED_PAGES, both, alone)
+
+
+def _pages_and_cpu(name: str, pages: int, cost: Cost, reference: Cost) -> list[Figure]:
+    return [
+        Figure(f"documents.{name}", pages / cost.seconds, "pages/s", pages / reference.seconds),
+        Figure(
+            f"documents.{name}_cpu",
+            cost.cpu_seconds / pages * 1000,
+            "CPU ms/page",
+            reference.cpu_seconds / pages * 1000,
+        ),
+    ]

@@ -30,13 +30,15 @@ async def of_documents(folder: Path, *, quick: bool) -> AsyncIterator[Figure]:
     for figure in await documents.beside_others(pages, rounds):
         yield figure
     yield await documents.turned_pages(pages, (180,) if quick else (90, 180, 270), folder)
-    yield await documents.digital_pages(1 if quick else 3, folder)
-    yield await documents.two_workers(pages, rounds, folder)
+    for figure in await documents.digital_pages(1 if quick else 3, folder):
+        yield figure
+    for figure in await documents.two_workers(pages, rounds, folder):
+        yield figure
 
 
 async def of_speech(_folder: Path, *, quick: bool) -> AsyncIterator[Figure]:
     """Measure accuracy and speed."""
-    for figure in await speech.beside_defaults(recordings(), 1 if quick else 3):
+    for figure in await speech.beside_defaults(recordings(), 1 if quick else 2):
         yield figure
 
 

@@ -62,13 +62,31 @@ async def at_once(count: int, limit: int, work: Callable[[int], Awaitable[object
     return await timed(asyncio.gather(*(one(number) for number in range(count))))
 
 
-async def in_turn(rounds: int, *works: Callable[[], Awaitable[float]]) -> list[float]:
-    """Return the median of what each of `works` measured, one after the other in every round.
+@dataclass(frozen=True)
+class Cost:
+    """What a piece of work took."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+async def cost_of(work: Awaitable[object], cpu_seconds: Callable[[], float]) -> Cost:
+    """Do `work` and return what it took; `cpu_seconds` tells the CPU time so far of those who do it."""
+    spent = cpu_seconds()
+    seconds = await timed(work)
+    return Cost(seconds, cpu_seconds() - spent)
+
+
+async def in_turn(rounds: int, *works: Callable[[], Awaitable[Cost]]) -> list[Cost]:
+    """Return the median cost of each of `works`, which are done one after the other in every round.
 
     What else the machine does meanwhile then hurts all of them alike.
     """
-    measured = [[await work() for work in works] for _ in range(rounds)]
-    return [statistics.median(column) for column in zip(*measured, strict=True)]
+    costs = [[await work() for work in works] for _ in range(rounds)]
+    return [
+        Cost(statistics.median(cost.seconds for cost in column), statistics.median(cost.cpu_seconds for cost in column))
+        for column in zip(*costs, strict=True)
+    ]
 
 
 def own_cpu_seconds() -> float:

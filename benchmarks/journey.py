@@ -23,7 +23,7 @@ from alta_stack.beside import stack_beside
 from alta_stack.client import AltaClient, Item, Kind
 from alta_stack.stack_file import Stack, get_stack
 from alta_transcription.settings import TranscriptionSettings
-from figures import Figure, at_once, cpu_seconds_of, cpu_seconds_of_family, in_turn, show, timed
+from figures import Figure, at_once, cost_of, cpu_seconds_of, cpu_seconds_of_family, in_turn, show, timed
 from inputs import SAMPLES
 from readers import ours
 from speech import listener
@@ -86,29 +86,18 @@ async def singles(system: System, work: Work) -> list[Figure]:
 async def batch(system: System, work: Work, rounds: int) -> list[Figure]:
     """Measure a batch: files a second and CPU time a file, by the engine with the same workers and through the system.
 
-    The second is what the first comes to on a machine with nothing else to do: everything shares its cores.
+    The second bounds the first: all that the system does shares the cores with the engine.
     """
     alone, through = await in_turn(
         rounds,
-        lambda: at_once(BATCH, work.workers, lambda _: work.read()),
-        lambda: at_once(BATCH, BATCH, lambda _: system.read(work)),
-    )
-    engine, whole = await in_turn(
-        1,
-        lambda: _cpu(work.cpu_seconds, at_once(BATCH, work.workers, lambda _: work.read())),
-        lambda: _cpu(system.cpu_seconds, at_once(BATCH, BATCH, lambda _: system.read(work))),
+        lambda: cost_of(at_once(BATCH, work.workers, lambda _: work.read()), work.cpu_seconds),
+        lambda: cost_of(at_once(BATCH, BATCH, lambda _: system.read(work)), system.cpu_seconds),
     )
     name = work.kind.replace("-", "_")
     return [
-        Figure(f"journey.batch_of_{name}", BATCH / through, "files/s", BATCH / alone),
-        Figure(f"journey.cpu_of_{name}", whole / BATCH, "CPU s/file", engine / BATCH),
+        Figure(f"journey.batch_of_{name}", BATCH / through.seconds, "files/s", BATCH / alone.seconds),
+        Figure(f"journey.cpu_of_{name}", through.cpu_seconds / BATCH, "CPU s/file", alone.cpu_seconds / BATCH),
     ]
-
-
-async def _cpu(spent: Callable[[], float], work: Awaitable[object]) -> float:
-    began = spent()
-    await work
-    return spent() - began
 
 
 async def accepting(stack: Stack, system: System, small: bytes) -> Figure:

@@ -1,8 +1,8 @@
 """How well and how fast speech is transcribed."""
 
-import statistics
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from alta_common.engines.port import SourceFile
@@ -13,7 +13,7 @@ from alta_transcription.engines.whisper import WhisperEngine, WhisperLimits
 from alta_transcription.engines.whisper_config import WhisperConfig
 from alta_transcription.settings import TranscriptionSettings
 from alta_transcription.worker import create_pool
-from figures import Figure, cpu_seconds_of, note, own_cpu_seconds
+from figures import Cost, Figure, cost_of, cpu_seconds_of, in_turn, note, own_cpu_seconds
 from inputs import Input
 
 LONGEST_SECONDS = 12 * 3600
@@ -65,38 +65,56 @@ class WhisperDefaults:
 
         self._model = WhisperModel(str(get_model_path()))
 
-    def hear(self, path: Path) -> str:
+    async def hear(self, path: Path) -> str:
         """Return what is said in a recording."""
         segments, _ = self._model.transcribe(str(path))
         return " ".join(segment.text for segment in segments)
 
 
+@dataclass
+class Score:
+    """How one listener did on the recordings."""
+
+    wrong: int = 0
+    words: int = 0
+    cpu_seconds: float = 0.0
+
+    def add(self, truth: str, heard: str, cost: Cost) -> None:
+        """Count a recording."""
+        wrong, words = word_errors(truth, heard)
+        self.wrong += wrong
+        self.words += words
+        self.cpu_seconds += cost.cpu_seconds
+
+
 async def beside_defaults(clips: list[Input], rounds: int) -> list[Figure]:
     """Measure word errors and the real-time factor in CPU time, beside faster-whisper's own defaults."""
-    theirs = WhisperDefaults()
-    theirs.hear(clips[0].path)
-    words = [0, 0]
-    wrong = [0, 0]
-    spent = [0.0, 0.0]
-    length = 0.0
+    theirs, own_score, their_score, length = WhisperDefaults(), Score(), Score(), 0.0
     async with listener() as own:
-        await own.hear(clips[0].path)
         for clip in clips:
-            seconds: list[tuple[float, float]] = []
-            for _ in range(rounds):
-                began = cpu_seconds_of(own.pids)
-                heard = await own.hear(clip.path)
-                middle = own_cpu_seconds()
-                said = theirs.hear(clip.path)
-                seconds.append((cpu_seconds_of(own.pids) - began, own_cpu_seconds() - middle))
+            # What is said first warms up what has not seen a recording of this kind.
+            heard, said = await own.hear(clip.path), await theirs.hear(clip.path)
+            own_cost, their_cost = await _costs(own, theirs, clip.path, rounds)
+            own_score.add(clip.truth, heard.text, own_cost)
+            their_score.add(clip.truth, said, their_cost)
             length += heard.duration_ms / 1000
-            for number, text in enumerate((heard.text, said)):
-                errors, expected = word_errors(clip.truth, text)
-                wrong[number] += errors
-                words[number] += expected
-                spent[number] += statistics.median(one[number] for one in seconds)
-            note(f"{clip.name:45} {heard.duration_ms / 1000:6.1f} s: {heard.text[:80]}")
+            note(
+                f"{clip.name:32} {own_cost.cpu_seconds:5.2f} CPU s, theirs {their_cost.cpu_seconds:5.2f}: {heard.text}"
+            )
     return [
-        Figure("speech.wer", wrong[0] / words[0], "share of words", wrong[1] / words[1]),
-        Figure("speech.real_time_factor", spent[0] / length, "CPU s/s", spent[1] / length),
+        Figure(
+            "speech.wer",
+            own_score.wrong / own_score.words,
+            "share of words",
+            their_score.wrong / their_score.words,
+        ),
+        Figure("speech.real_time_factor", own_score.cpu_seconds / length, "CPU s/s", their_score.cpu_seconds / length),
     ]
+
+
+async def _costs(own: Listener, theirs: WhisperDefaults, path: Path, rounds: int) -> list[Cost]:
+    return await in_turn(
+        rounds,
+        lambda: cost_of(own.hear(path), lambda: cpu_seconds_of(own.pids)),
+        lambda: cost_of(theirs.hear(path), own_cpu_seconds),
+    )
