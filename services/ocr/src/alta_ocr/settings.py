@@ -40,6 +40,9 @@ class OcrSettings(ServiceSettings, RabbitmqSettings, StorageSettings, GoogleSett
         description="How long one delivery may read; then the message goes to the end of its queue, and whoever takes "
         "it goes on from the pages that are kept. Below the broker's consumer timeout (30 minutes).",
     )
+    ocr_keep_seconds: float = Field(
+        30.0, ge=0, description="How often the pages that are read are kept; a killed process costs no more than that."
+    )
     ocr_job_seconds: float = Field(
         14400.0, gt=0, description="How long one document may take, in all its slices; its deadline may be sooner."
     )

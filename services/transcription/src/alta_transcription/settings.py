@@ -36,10 +36,10 @@ class TranscriptionSettings(ServiceSettings, RabbitmqSettings, StorageSettings, 
         "int8", description="How the Whisper model computes; int8 is as accurate as float32 here, and faster."
     )
     audio_max_seconds: float = Field(
-        14400.0,
+        43200.0,
         gt=0,
-        description="Length that a recording may have. 4 hours take about 12 minutes of a core with tiny.en: keep it "
-        "in step with TRANSCRIPTION_JOB_SECONDS.",
+        description="Length that a recording may have. 12 hours take about 35 minutes of a core with tiny.en: keep it "
+        "in step with TRANSCRIPTION_JOB_SECONDS, a larger model needs longer.",
     )
     transcription_slice_minutes: float = Field(
         20.0,
@@ -47,6 +47,9 @@ class TranscriptionSettings(ServiceSettings, RabbitmqSettings, StorageSettings, 
         le=25,
         description="How long one delivery may transcribe; then the message goes to the end of its queue, and whoever "
         "takes it goes on from what is kept. Below the broker's consumer timeout (30 minutes).",
+    )
+    transcription_keep_seconds: float = Field(
+        30.0, ge=0, description="How often what is transcribed is kept; a killed process costs no more than that."
     )
     transcription_job_seconds: float = Field(
         14400.0, gt=0, description="How long one recording may take, in all its slices; its deadline may be sooner."
