@@ -4,6 +4,8 @@ pypdfium2's raw functions are used where its helpers would cost a call for every
 """
 
 import ctypes
+import functools
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 SOFT_HYPHEN = "\ufffe"
 """pdfium's sign for a hyphen at the end of a line, which swallows the line's end."""
 
+_WORD_OR_BREAK = re.compile(rf"(?P<word>[^\s{SOFT_HYPHEN}]*{SOFT_HYPHEN}|[^\s{SOFT_HYPHEN}]+)|(?P<end>[\r\n])")
 _GRID = 1_000_000
 _SAMPLED_WORDS = 60
 _SHORTEST_TELLING_WORD = 3
@@ -53,30 +56,30 @@ class PdfText:
         self._page = page
         self._text_page = page.get_textpage()
         self._to_display = _display_matrix(page)
+        self._width, self._height = page.get_size()
+        # What pdfium writes edges into: made once, not for each word.
+        self._edges = tuple(ctypes.c_double() for _ in range(4))
         self.text: str = self._aligned_text()
 
     def close(self) -> None:
         """Give back what pdfium holds."""
         self._text_page.close()
 
-    def lines(self) -> Iterator[list[PdfWord]]:
-        """Yield the words of each line, as pdfium breaks lines. Words outside of the page are left out."""
-        words: list[PdfWord] = []
-        start = None
-        for i, character in enumerate(self.text + "\n"):
-            if _is_ink(character):
-                start = i if start is None else start
-            if start is not None and (character.isspace() or character == SOFT_HYPHEN):
-                words += self._word(start, i + (character == SOFT_HYPHEN))
-                start = None
-            if words and character in "\r\n" + SOFT_HYPHEN:
-                yield words
-                words = []
+    @functools.cached_property
+    def lines(self) -> list[list[PdfWord]]:
+        """The words of each line, as pdfium breaks lines. Words outside of the page are left out."""
+        lines: list[list[PdfWord]] = [[]]
+        for part in _WORD_OR_BREAK.finditer(self.text):
+            if part.lastgroup == "word":
+                lines[-1] += self._word(*part.span())
+            if lines[-1] and (part.lastgroup == "end" or part.group().endswith(SOFT_HYPHEN)):
+                lines.append([])
+        return [words for words in lines if words]
 
     def direction(self) -> int:
         """Return where most words run on the shown page, in degrees clockwise from rightwards: 0, 90, 180 or 270."""
         quarters: Counter[int] = Counter()
-        telling = [word for line in self.lines() for word in line if len(word.text) >= _SHORTEST_TELLING_WORD]
+        telling = [word for line in self.lines for word in line if len(word.text) >= _SHORTEST_TELLING_WORD]
         for word in telling[:: max(1, len(telling) // _SAMPLED_WORDS)]:
             first, last = self._centre(word.start), self._centre(word.start + len(word.text) - 1)
             across, down = last[0] - first[0], last[1] - first[1]
@@ -96,28 +99,29 @@ class PdfText:
         return "".join(chr(code) if 0 < code < 0x110000 else "\ufffd" for code in codes)  # noqa: PLR2004  # Unicode ends
 
     def _word(self, start: int, end: int) -> list[PdfWord]:
-        text = "".join(filter(_is_ink, self.text[start:end]))
+        text = self.text[start:end]
+        if not text.isprintable():
+            inked = [i for i, character in enumerate(text) if _is_ink(character)]
+            if not inked:
+                return []
+            start, text = start + inked[0], "".join(text[i] for i in inked)
         box = self._box(start, end - start)
         inside = box is not None and 0 <= (box[0] + box[2]) / 2 <= 1 and 0 <= (box[1] + box[3]) / 2 <= 1
-        return [PdfWord(text.replace(SOFT_HYPHEN, "-"), _clipped(box), start)] if text and box and inside else []
+        return [PdfWord(text.replace(SOFT_HYPHEN, "-"), _clipped(box), start)] if box and inside else []
 
     def _box(self, start: int, length: int) -> Box | None:
-        count = pdfium.FPDFText_CountRects(self._text_page, start, length)
-        if count <= 0:
-            return None
-        left, top, right, bottom = (ctypes.c_double() for _ in range(4))
+        left, top, right, bottom = self._edges
         corners = []
-        for i in range(count):
+        for i in range(pdfium.FPDFText_CountRects(self._text_page, start, length)):
             pdfium.FPDFText_GetRect(self._text_page, i, left, top, right, bottom)
             corners += [(left.value, top.value), (right.value, bottom.value)]
-        return self._shown(corners)
+        return self._shown(corners) if corners else None
 
     def _centre(self, index: int) -> tuple[float, float]:
-        left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+        left, right, bottom, top = self._edges
         pdfium.FPDFText_GetCharBox(self._text_page, index, left, right, bottom, top)
         x0, y0, x1, y1 = self._shown([(left.value, top.value), (right.value, bottom.value)])
-        width, height = self._page.get_size()
-        return (x0 + x1) / 2 * width, (y0 + y1) / 2 * height
+        return (x0 + x1) / 2 * self._width, (y0 + y1) / 2 * self._height
 
     def _shown(self, corners: list[tuple[float, float]]) -> Box:
         a, b, c, d, e, f = self._to_display
@@ -196,5 +200,7 @@ def _is_ink(character: str) -> bool:
 
 
 def _clipped(box: Box) -> Box:
+    if box[0] >= 0 and box[1] >= 0 and box[2] <= 1 and box[3] <= 1:
+        return box
     x0, y0, x1, y1 = (min(max(value, 0.0), 1.0) for value in box)
     return x0, y0, x1, y1
