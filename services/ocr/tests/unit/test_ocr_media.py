@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from alta_common.engines.port import InputError
+from alta_ocr.engines.limits import DocumentLimits
 from alta_ocr.engines.media import media_type_of
+from alta_ocr.engines.rendering import ImageFile
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,15 @@ def test_a_file_is_what_its_first_bytes_say(image_file: Callable[..., Path], kin
     path = image_file(Image.new("RGB", (20, 20)), "misnamed.pdf", format=kind)
 
     assert media_type_of(path) == media_type
+
+
+def test_what_uploads_take_in_is_read_here_too(image_file: Callable[..., Path]) -> None:
+    path = image_file(Image.new("L", (20, 30), 255), "large.tif", format="TIFF", big_tiff=True)
+
+    assert path.read_bytes()[:4] == b"II+\x00"
+    assert media_type_of(path) == "image/tiff"
+    with ImageFile(path, DocumentLimits()) as image:
+        assert (image.frames, image.frame(0).height) == (1, 30)
 
 
 def test_a_pdf_begins_at_its_first_byte(tmp_path: Path) -> None:

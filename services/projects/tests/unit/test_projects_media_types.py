@@ -13,6 +13,8 @@ DOCUMENTS = {
     b"MM\x00*\x00\x00\x00\x08": "image/tiff",
     b"II+\x00\x08\x00\x00\x00": "image/tiff",
     b"RIFF\x00\x00\x00\x00WEBPVP8 ": "image/webp",
+    b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic": "image/heic",
+    b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1heic": "image/heic",
 }
 VOICES = {
     b"RIFF\x24\x00\x00\x00WAVEfmt ": "audio/wav",
@@ -69,7 +71,7 @@ def test_a_recording_is_recognised(head: bytes, media_type: str) -> None:
         (b"\xff\xff\xff\xff", "unknown data"),
         # Junk before the magic: pdfium would open it, we would not know what else it is.
         (b"\xef\xbb\xbfjunk %PDF-1.7", "plain text"),
-        (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "image/heic"),
+        (b"\x00\x00\x00\x18ftypavif\x00\x00\x00\x00mif1avif", "image/avif"),
         (b"feelfree to write to me", "plain text"),
         (b"\x0b\x77\x00\x00\xff\xff", "unknown data"),
     ],

@@ -58,6 +58,11 @@ _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _AC3_NO_RATE, _AC3_LAST_VERSION = 3, 16
 
 
+# Major brands of ISO base media that hold pictures and not sound: those in HEVC, and others.
+_HEVC_BRANDS = {b"heic", b"heix", b"heim", b"heis"}
+_PICTURE_BRANDS = _HEVC_BRANDS | {b"hevc", b"hevx", b"mif1", b"mif2", b"msf1", b"avif", b"avis"}
+
+
 def _mpeg_audio(head: bytes) -> bool:
     return head.startswith(b"ID3") or _mpeg_frame(head)
 
@@ -67,9 +72,18 @@ def _ac3(head: bytes) -> bool:
     return has_frame and head[4] >> 6 != _AC3_NO_RATE and head[5] >> 3 <= _AC3_LAST_VERSION
 
 
+def is_heic(head: bytes) -> bool:
+    """Fit a picture in HEVC, or a collection of them, as phones take photographs (ISO/IEC 23008-12, annex B)."""
+    if head[4:8] != b"ftyp" or head[8:12] not in _PICTURE_BRANDS:
+        return False
+    end = min(int.from_bytes(head[:4]), len(head))
+    brands = {head[8:12], *(head[at : at + 4] for at in range(16, end, 4))}
+    return not brands.isdisjoint(_HEVC_BRANDS)
+
+
 def _iso_media(head: bytes) -> bool:
     """ISO base media (MP4, M4A, QuickTime, 3GPP), but not the pictures that share the container."""
-    return head[4:8] == b"ftyp" and head[8:12] not in {b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis"}
+    return head[4:8] == b"ftyp" and head[8:12] not in _PICTURE_BRANDS
 
 
 def _quicktime(head: bytes) -> bool:
@@ -88,6 +102,7 @@ DOCUMENT_TYPES = (
     MediaType("image/jpeg", "JPEG", _starts(b"\xff\xd8\xff")),
     MediaType("image/tiff", "TIFF", _starts(b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")),
     MediaType("image/webp", "WebP", _riff(b"WEBP")),
+    MediaType("image/heic", "HEIC", is_heic),
 )
 
 VOICE_TYPES = (

@@ -5,31 +5,25 @@ The magic must stand at offset 0: readers that look further take files that are 
 
 from pathlib import Path
 
+from alta_common.contracts.media_types import DOCUMENT_TYPES, HEAD_BYTES, MediaType, recognise
 from alta_common.engines.port import InputError
 
 PDF = "application/pdf"
 
-_MAGIC = (
-    (b"%PDF-", PDF),
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"II*\x00", "image/tiff"),
-    (b"MM\x00*", "image/tiff"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-    (b"BM", "image/bmp"),
+# What projects does not take in, but is read where it comes from elsewhere.
+_MORE_TYPES = (
+    MediaType("image/gif", "GIF", lambda head: head.startswith((b"GIF87a", b"GIF89a"))),
+    MediaType("image/bmp", "BMP", lambda head: head.startswith(b"BM")),
 )
 
 
 def media_type_of(path: Path) -> str:
     """Return the media type of a file that we read. Raises `InputError` for an empty file and for any other kind."""
     with path.open("rb") as file:
-        head = file.read(16)
+        head = file.read(HEAD_BYTES)
     if not head:
         raise InputError("corrupt_file", "The file is empty.")
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "image/webp"
-    for magic, media_type in _MAGIC:
-        if head.startswith(magic):
-            return media_type
-    raise InputError("unsupported_media_type", "This is not a PDF or an image that we can read.")
+    media_type = recognise(head, DOCUMENT_TYPES + _MORE_TYPES)
+    if media_type is None:
+        raise InputError("unsupported_media_type", "This is not a PDF or an image that we can read.")
+    return media_type

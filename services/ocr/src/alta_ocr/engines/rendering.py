@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import cv2
 import numpy as np
+import pi_heif
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
@@ -27,7 +28,7 @@ from alta_ocr.engines.pdf_text import objects_of
 Picture = NDArray[np.uint8]
 """`(height, width, 3)`, BGR."""
 
-_FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP")
+_FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP", "HEIF")
 _CORRUPT = "The image is damaged: it cannot be decoded."
 _POINTS_PER_INCH = 72
 _ON_ITS_SIDE = (5, 6, 7, 8)
@@ -42,6 +43,8 @@ _UNREADABLE = (
     EOFError,
     LookupError,
     ArithmeticError,
+    # libheif's, of what would take more memory than it allows itself.
+    RuntimeError,
 )
 """What Pillow's decoders raise about bytes that make no sense."""
 
@@ -88,6 +91,8 @@ class ImageFile:
         self._limits = limits
         # Our own limit is checked from the header below; Pillow's guards what the header of a later frame says.
         Image.MAX_IMAGE_PIXELS = limits.max_pixels
+        # HEIC, as phones take photographs. A worker has one core.
+        pi_heif.register_heif_opener(thumbnails=False, decode_threads=1)
         with _decoding():
             self._image = Image.open(path, formats=_FORMATS)
 
