@@ -22,16 +22,17 @@ from alta_common.storage.gcs import GcsObjectStorage
 from alta_common.testing.gcs import gcs_emulator
 from alta_common.workers.pool import WorkerPool
 from alta_emulators.cloud_storage import CloudStorage
-from alta_emulators.documents import DocumentBackend, DocumentLimits, DocumentService
+from alta_emulators.documents import DocumentBackend, DocumentService
+from alta_emulators.documents import DocumentLimits as GoogleLimits
 from alta_emulators.faults import Faults
 from alta_emulators.operations import Operations
 from alta_emulators.server import EmulatorServer
 from alta_emulators.shapes import document_of
-from alta_ocr.engines import limits
 from alta_ocr.engines.documentai import DocumentAiEngine
 from alta_ocr.engines.documentai_api import DocumentAiApi
 from alta_ocr.engines.documentai_config import DocumentAiConfig, processor_name
 from alta_ocr.engines.engine import DocumentReading, OcrOptions
+from alta_ocr.engines.limits import DocumentLimits
 
 BUCKET = "alta-documents"
 
@@ -93,13 +94,12 @@ class Google:
     def service(self, backend: DocumentBackend, **limits: int) -> DocumentService:
         settings = StorageSettings(gcs_endpoint=self.gcs_endpoint, gcs_project_id="test")
         storage = CloudStorage(gcs.create_client(settings))
-        return DocumentService(backend, self.operations, self.faults, storage, DocumentLimits(**limits))
+        return DocumentService(backend, self.operations, self.faults, storage, GoogleLimits(**limits))
 
     def engine(self, patience: Patience = PATIENT, *, with_bucket: bool = True, **config: Any) -> DocumentAiEngine:
         asked = DocumentAiConfig(
             processor_name("test", "us", "ocr"),
-            limits.DocumentLimits(),
-            **{"page_seconds": 60.0, "at_once": 4, **config},
+            **{"limits": DocumentLimits(), "page_seconds": 60.0, "at_once": 4, **config},
         )
         client = create_client(documentai.DocumentProcessorServiceAsyncClient, Connection("", self.address))
         limiter = create_limiter("documentai", per_minute=60_000, at_once=asked.at_once)

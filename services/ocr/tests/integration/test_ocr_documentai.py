@@ -13,12 +13,13 @@ from PIL import Image
 
 from alta_common.contracts.results import Line, Page, Word
 from alta_common.engines.checkpoints import StoredCheckpoint
-from alta_common.engines.port import EngineError
+from alta_common.engines.port import EngineError, InputError
 from alta_common.ids import new_id
 from alta_common.testing.storage import MemoryObjectStorage
 from alta_emulators.faults import RefusedError
 from alta_emulators.shapes import document_of
 from alta_ocr.engines.engine import DocumentReading
+from alta_ocr.engines.limits import DocumentLimits
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -124,6 +125,17 @@ async def test_a_picture_is_sent_the_way_that_a_viewer_shows_it(
     assert (await google.read(engine, turned)).text == "JPEG 200 x 300"
     assert (await google.read(engine, gif)).text == "PNG 300 x 200"
     assert (await google.read(engine, png)).text == "PNG 300 x 200"
+
+
+async def test_google_takes_40_megapixels_whatever_is_read_here(google: Any, serve: Any, image_file: MakePath) -> None:
+    service = await serve()
+    engine = google.engine(limits=DocumentLimits(max_pixels=80_000_000))
+
+    with pytest.raises(InputError) as refused:
+        await google.read(engine, image_file(Image.new("1", (8000, 6000)), "huge.png"))
+
+    assert refused.value.code == "image_too_large"
+    assert service.requests == []
 
 
 async def test_a_pdf_that_only_its_owner_may_change_is_sent_without_its_encryption(

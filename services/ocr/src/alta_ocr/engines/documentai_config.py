@@ -14,6 +14,9 @@ NAME = "documentai"
 MAX_BYTES = 40_000_000
 """Of a file that is sent along with the request; Google takes 40 MiB, request included."""
 
+MAX_PIXELS = 40_000_000
+"""Of a picture; pages of PDFs have no such limit."""
+
 BATCH_FILE_BYTES = 1_000_000_000
 """Of a file in a batch."""
 

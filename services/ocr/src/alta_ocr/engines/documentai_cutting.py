@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from alta_common.engines.port import EngineError
 from alta_common.errors import UnavailableError
 from alta_common.workers.errors import WorkerCrashedError, WorkerTimeoutError
 from alta_common.workers.wire import Task
-from alta_ocr.engines.documentai_config import MAX_BYTES, DocumentAiConfig
+from alta_ocr.engines.documentai_config import MAX_BYTES, MAX_PIXELS, DocumentAiConfig
 from alta_ocr.engines.local import Workers
 from alta_ocr.engines.plan import Document, Whole
 from alta_ocr.engines.worker_errors import crashed_twice
@@ -42,7 +42,10 @@ class Cutter:
 
     async def inspect(self, path: Path) -> Whole:
         """Return what the document is, after the checks that the local engine has for every document."""
-        document = Document(path, self._config.limits, "auto")
+        limits = self._config.limits
+        # A deployment may read larger pictures itself.
+        limits = replace(limits, max_pixels=min(limits.max_pixels, MAX_PIXELS))
+        document = Document(path, limits, "auto")
         return cast("Whole", await self._run("inspect", "opening it", 1, document=document))
 
     @asynccontextmanager
