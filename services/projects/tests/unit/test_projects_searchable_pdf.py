@@ -180,6 +180,22 @@ def test_words_that_stand_together_stay_together(tmp_path: Path, make: Any, sear
     assert shown_text(made).split() == ["中文", "ok"]
 
 
+def test_words_whose_boxes_touch_are_still_two(tmp_path: Path, make: Any, searchable: Any) -> None:
+    boxes = [(0.1, 0.1, 0.2, 0.14), (0.2, 0.1, 0.3, 0.14), (0.28, 0.1, 0.4, 0.14)]
+    words = [
+        Word(text=text, confidence=None, box=box) for text, box in zip(["one", "two", "three"], boxes, strict=True)
+    ]
+    lines = [
+        Line(text="one two three", confidence=None, box=(0.1, 0.1, 0.4, 0.14), words=words),
+        make.line("four", 0.15, height=0.04),
+    ]
+
+    made = searchable(a_pdf(tmp_path / "original.pdf"), make.page(*lines))
+
+    assert shown_text(made).split() == ["one", "two", "three", "four"]
+    assert pypdf.PdfReader(made).pages[0].extract_text().split() == ["one", "two", "three", "four"]
+
+
 def test_a_line_that_lies_askew_is_followed(tmp_path: Path, make: Any, searchable: Any) -> None:
     texts = ["these", "words", "climb", "up", "a", "page"]
     words = [

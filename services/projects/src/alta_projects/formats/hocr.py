@@ -25,7 +25,7 @@ _CAPABILITIES = "ocr_page ocr_carea ocr_par ocr_line ocrx_word"
 def hocr(result: OcrResult) -> str:
     """Return the result as hOCR.
 
-    Boxes are whole pixels of the upright page; `image` says where that can be seen. A page that is measured in points is
+    Boxes are whole pixels of the upright page; `image` says where it can be seen. A page that is measured in points is
     taken as scanned at 300 to the inch, and says so (`scan_res`). `x_wconf` is 0-100, and is missing where the engine
     said nothing.
     """

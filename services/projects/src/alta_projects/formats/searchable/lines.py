@@ -3,7 +3,7 @@
 import math
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from alta_common.contracts.results import Box
@@ -22,8 +22,9 @@ _STEEPEST = 0.5
 _SMALLEST = 0.3
 # A word that stands further off the line than this share of its height has a baseline of its own: an exponent.
 _OFF_THE_LINE = 0.5
-# Readers take a narrower space for none.
-_NARROWEST_SPACE = 0.1
+# Readers take a narrower space for none (in letters of the word before it); a word gives way as far as this share.
+_NARROWEST_SPACE = 0.3
+_LEAST_LEFT = 0.6
 _RIGHT_TO_LEFT = ("R", "AL")
 
 
@@ -118,7 +119,8 @@ def runs_of(words: Sequence[PlacedWord], frame: Frame) -> list[PlacedRun]:
     A line that is read from right to left is written as it is seen, as PDFs have it: readers turn it round.
     """
     runs = [_run(word, frame) for word in words]
-    has_space_after = [*(word.is_apart for word in words[1:]), False]
+    # One after the last word too, or some readers join it with the next line's first.
+    has_space_after = [*(word.is_apart for word in words[1:]), True]
     if 2 * sum(len(run.text) for run in runs if run.is_leftward) > sum(len(run.text) for run in runs):
         order = sorted(range(len(runs)), key=lambda i: runs[i].start)
         # On the right of a word stands what is read before it.
@@ -128,11 +130,16 @@ def runs_of(words: Sequence[PlacedWord], frame: Frame) -> list[PlacedRun]:
 
 
 def _with_spaces(runs: Sequence[PlacedRun], has_space_after: Sequence[bool]) -> Iterator[PlacedRun]:
-    for i, run in enumerate(runs):
-        yield run
-        if has_space_after[i] and i + 1 < len(runs):
-            narrowest = _NARROWEST_SPACE * (run.end - run.start) / max(len(run.text), 1)
-            yield PlacedRun(" ", run.end, max(runs[i + 1].start, run.end + narrowest), run.middle)
+    for run, following, has_space in zip(runs, [*runs[1:], None], has_space_after, strict=True):
+        narrowest = _NARROWEST_SPACE * (run.end - run.start) / max(len(run.text), 1)
+        start = run.end
+        if has_space and following is not None and following.start > run.start:
+            # Boxes that touch leave no room for a space, and readers drop one that lies over a word: the word gives way.
+            start = min(start, max(following.start - narrowest, run.start + _LEAST_LEFT * (run.end - run.start)))
+        yield replace(run, end=start)
+        if has_space:
+            end = start + narrowest if following is None else max(following.start, start + narrowest)
+            yield PlacedRun(" ", start, end, run.middle)
 
 
 def _run(word: PlacedWord, frame: Frame) -> PlacedRun:
