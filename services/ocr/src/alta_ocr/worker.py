@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from alta_common.contracts.engines import canonical_engine
 from alta_common.engines.process import work_until_stopped
-from alta_common.engines.rules import WorkRules, keep_every_seconds
+from alta_common.engines.rules import WorkRules
 from alta_common.http.health import InternalServer
 from alta_common.messaging.consumers import ConsumerApp
 from alta_common.messaging.publisher import EventPublisher
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 SERVICE = "ocr"
 
-_LOCAL_DOCUMENTS = 16
-"""How many documents are read here at a time; each is a file on this disk, up to the largest that may be uploaded."""
+_LOCAL_DOCUMENTS = 8
+"""How many documents are read here at a time. Each is a file on this disk and its pages in this memory; more would slow
+each other down past the time of a job, and be missed by a process that has nothing to do."""
 
 
 def create_pool(settings: OcrSettings) -> WorkerPool:
@@ -56,7 +57,7 @@ def create_local_engine(settings: OcrSettings, pool: WorkerPool) -> LocalEngine:
         settings.ocr_page_seconds,
         _limits(settings),
         settings.ocr_backend,
-        keep_every_seconds=keep_every_seconds(settings.ocr_slice_minutes * 60),
+        keep_every_seconds=settings.ocr_keep_seconds,
     )
     return LocalEngine(pool, config)
 

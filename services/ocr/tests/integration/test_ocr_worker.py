@@ -14,6 +14,7 @@ import aio_pika
 import httpx
 import orjson
 import pytest
+from PIL import Image
 
 from alta_common.contracts.projects import DocumentOcrCancelled, DocumentOcrRequested
 from alta_common.contracts.results import OcrResult
@@ -25,6 +26,7 @@ from alta_common.testing.messages import Heard, listening, publish
 
 STARTED = timedelta(seconds=120)
 ANSWERED = timedelta(seconds=120)
+BOOK_PAGES = 6
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -57,6 +59,11 @@ class Service:
         port = self.logged("internal.listening")[0]["port"]
         async with httpx.AsyncClient(timeout=60) as client:
             return await client.get(f"http://127.0.0.1:{port}{path}")
+
+    async def pages_read(self) -> float:
+        """The pages that its workers have looked at."""
+        lines = (await self.get("/metrics")).text.splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith("alta_ocr_pages_total{"))
 
     async def measures(self, sample: str) -> bool:
         """Say whether a line is among its metrics."""
@@ -141,6 +148,11 @@ def progress_of(heard: Heard, request: DocumentOcrRequested) -> bool:
     )
 
 
+def kept_in(folder: Path) -> list[Path]:
+    """The files that are kept of unfinished work."""
+    return list(folder.glob("storage/results/*/*.part*"))
+
+
 async def test_requests_are_answered(
     start: Start,
     rabbitmq_url: str,
@@ -196,26 +208,35 @@ async def test_what_a_killed_or_stopped_service_was_at_is_done_by_the_next(
     rabbitmq_url: str,
     upload: Callable[..., Any],
     image_file: Callable[..., Path],
+    picture_of: Callable[..., Image.Image],
     raw_pdf: Callable[..., Path],
+    tmp_path: Path,
 ) -> None:
-    requests = [await upload(image_file(name=f"{number}.png")) for number in range(4)]
+    scan = picture_of()
+    letter = await upload(image_file(scan, "letter.png"))
+    book = await upload(image_file(scan, "book.pdf", save_all=True, append_images=[scan] * (BOOK_PAGES - 1)))
     endless = await upload(raw_pdf(b"0 0 m 100 100 l S\n" * 3_000_000))
     async with listening(rabbitmq_url, "ocr.events") as heard:
-        async with start() as service:
-            for request in requests:
-                await publish(rabbitmq_url, request)
-            await eventually(lambda: any(answers(heard, request) for request in requests), ANSWERED)
+        async with start(OCR_KEEP_SECONDS="0") as service:
+            await publish(rabbitmq_url, letter)
+            await publish(rabbitmq_url, book)
+            await eventually(lambda: kept_in(tmp_path), ANSWERED)
             service.process.kill()
+        assert answers(heard, book) == []
 
         async with start(DRAIN_SECONDS="1") as service:
-            await eventually(lambda: all(answers(heard, request) for request in requests), ANSWERED)
+            await eventually(lambda: answers(heard, letter) and answers(heard, book), ANSWERED)
+            # What the killed process had kept was not read again.
+            assert await service.pages_read() < BOOK_PAGES
             await publish(rabbitmq_url, endless)
             await eventually(lambda: progress_of(heard, endless), ANSWERED)
             service.process.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(service.process.wait(), 60) == 0
 
-        for request in requests:
+        for request in (letter, book):
             assert len({envelope["id"] for envelope in answers(heard, request)}) == 1
+        assert answers(heard, book)[0]["data"]["pages"] == BOOK_PAGES
+        assert kept_in(tmp_path) == []
         assert answers(heard, endless) == []
     assert await waiting_in(rabbitmq_url) == [str(endless.event_id)]
 

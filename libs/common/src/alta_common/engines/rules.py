@@ -8,9 +8,6 @@ from alta_common.clock import utc_now
 from alta_common.engines.port import EngineError
 from alta_common.engines.requests import EngineRequest
 
-KEEP_EVERY_SECONDS = 30.0
-"""How often engines keep what is done: what a killed process costs."""
-
 Limit = Literal["slice", "job", "deadline"]
 
 DELIVERY_GRACE = timedelta(minutes=3)
@@ -60,8 +57,3 @@ class Budget:
             return EngineError("timeout", "It could not be done before its deadline.", retryable=True)
         # The same file would take as long again.
         return EngineError("timeout", f"It takes longer than the {rules.job_seconds / 60:g} minutes allowed.")
-
-
-def keep_every_seconds(slice_seconds: float) -> float:
-    """Return how often to keep what is done, so that a short slice, too, gets further than the one before."""
-    return min(KEEP_EVERY_SECONDS, slice_seconds / 10)
