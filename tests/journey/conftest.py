@@ -22,7 +22,8 @@ def traces() -> Iterator[TraceReceiver]:
 @pytest.fixture(scope="session")
 def stack(traces: TraceReceiver) -> Iterator[Stack]:
     """Start one stack for all journey tests, beside any that a developer has running."""
-    with stack_beside("journey", OTEL_EXPORTER_OTLP_ENDPOINT=traces.endpoint) as home:
+    quick = {"FAILURE_MAIL_CHECK_SECONDS": "1"}
+    with stack_beside("journey", OTEL_EXPORTER_OTLP_ENDPOINT=traces.endpoint, **quick) as home:
         yield Stack(home.stack_file)
 
 

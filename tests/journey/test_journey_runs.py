@@ -9,6 +9,7 @@ import httpx
 import pytest
 from PIL import Image, ImageDraw
 from prometheus_client.parser import text_string_to_metric_families
+from pypdf import PdfWriter
 
 from alta_common.testing import eventually
 from alta_stack.client import AltaClient, Item, ProblemError
@@ -75,6 +76,28 @@ async def test_a_cancelled_scan_leaves_the_engine_to_others(stack: Stack, client
     assert (still.status, still.data["error"], still.data["revision"]) == ("cancelled", None, 0)
     with pytest.raises(ProblemError, match="processing_cancelled"):
         await client.result(long)
+
+
+def locked_pdf(path: Path) -> Path:
+    """Write a PDF that asks for a password and return its path."""
+    pdf = PdfWriter()
+    pdf.add_blank_page(200, 200)
+    pdf.encrypt("a secret")
+    pdf.write(path)
+    return path
+
+
+async def test_what_cannot_be_read_is_explained_to_its_owner(client: AltaClient, tmp_path: Path) -> None:
+    project = await client.create_project("Locked letters")
+
+    failed = await client.wait_for(await client.upload(project["id"], locked_pdf(tmp_path / "will.pdf")), 240)
+    mail = await client.mail_with("will.pdf", 240)
+
+    error = failed.data["error"]
+    assert (failed.status, error["code"], error["retryable"]) == ("failed", "password_protected", False)
+    assert "a file that you added to Locked letters could not be read" in mail
+    assert error["detail"] in " ".join(mail.split())
+    assert "Trying the same file again will not help." in " ".join(mail.split())
 
 
 async def test_a_document_is_read_again_and_keeps_both_results(client: AltaClient, tmp_path: Path) -> None:

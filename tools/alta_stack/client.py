@@ -123,13 +123,20 @@ class AltaClient:
 
     async def verification_token(self, within_seconds: float = 60) -> str:
         """Read the token out of the newest verification mail. Raises `TimeoutError` when none arrives."""
+        return (await self._mail_with(_TOKEN, within_seconds))[1]
+
+    async def mail_with(self, words: str, within_seconds: float = 60) -> str:
+        """Return the text of the newest mail that has these words in it. Raises `TimeoutError` when none arrives."""
+        return (await self._mail_with(re.compile(re.escape(words)), within_seconds)).string
+
+    async def _mail_with(self, wanted: re.Pattern[str], within_seconds: float) -> re.Match[str]:
         async with asyncio.timeout(within_seconds):
             while True:
                 found = (await self._mail.get("/api/v1/search", params={"query": f"to:{self.email}"})).json()
                 for summary in found["messages"]:
                     mail = (await self._mail.get(f"/api/v1/message/{summary['ID']}")).json()
-                    if token := _TOKEN.search(mail["Text"]):
-                        return token[1]
+                    if match := wanted.search(mail["Text"]):
+                        return match
                 await asyncio.sleep(0.1)
 
     async def verify(self, token: str) -> None:
