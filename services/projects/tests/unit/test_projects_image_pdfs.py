@@ -113,6 +113,17 @@ def test_a_photograph_in_another_format_becomes_a_jpeg(tmp_path: Path, searchabl
     assert difference(shown(made, SIZE), Image.open(original)) < 2
 
 
+def test_a_photograph_of_a_phone_stands_as_it_was_taken(tmp_path: Path, searchable: Any) -> None:
+    original = tmp_path / "original.heic"
+    original.write_bytes((Path(__file__).parent / "quarter_turn.heic").read_bytes())
+
+    made = searchable(original, "image/heic")
+
+    # Written turned clockwise, with a note to turn it back.
+    assert difference(shown(made, SIZE), picture()) < 5
+    assert words_on(made) == ["Page", "1"]
+
+
 def test_colours_keep_their_profile(tmp_path: Path, searchable: Any) -> None:
     original = tmp_path / "original.png"
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

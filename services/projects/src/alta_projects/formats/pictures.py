@@ -19,8 +19,8 @@ _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "HEIF")
 _AS_STORED = 1
 _ON_ITS_SIDE = (5, 6, 7, 8)
 _PLAUSIBLE_RESOLUTION = (10.0, 10_000.0)
-_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, ArithmeticError)
-"""What Pillow's decoders raise about bytes that make no sense."""
+_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, ArithmeticError, RuntimeError)
+"""What Pillow's and libheif's decoders raise about bytes that make no sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Frame:
 @contextmanager
 def open_image(path: Path) -> Iterator[Image.Image]:
     """Open an image file of a kind that documents may be. Raises `UnreadableOriginalError`, in the block too."""
-    pi_heif.register_heif_opener(thumbnails=False)
+    pi_heif.register_heif_opener(thumbnails=False, decode_threads=1)
     Image.MAX_IMAGE_PIXELS = MOST_PIXELS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

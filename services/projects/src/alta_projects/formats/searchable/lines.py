@@ -134,7 +134,7 @@ def _with_spaces(runs: Sequence[PlacedRun], has_space_after: Sequence[bool]) -> 
         narrowest = _NARROWEST_SPACE * (run.end - run.start) / max(len(run.text), 1)
         start = run.end
         if has_space and following is not None and following.start > run.start:
-            # Boxes that touch leave no room for a space, and readers drop one that lies over a word: the word gives way.
+            # Boxes that touch leave no room for a space, and readers drop one over a word: the word gives way.
             start = min(start, max(following.start - narrowest, run.start + _LEAST_LEFT * (run.end - run.start)))
         yield replace(run, end=start)
         if has_space:
