@@ -101,7 +101,9 @@ async def main(settings: TranscriptionSettings) -> None:
     telemetry = setup_telemetry(settings, SERVICE)
     config = WhisperConfig(settings.whisper_model, settings.whisper_compute_type)
     pool = create_pool(settings, config)
-    limits = WhisperLimits(settings.audio_max_seconds, settings.transcription_job_seconds)
+    limits = WhisperLimits(
+        settings.audio_max_seconds, settings.transcription_job_seconds, settings.transcription_keep_seconds
+    )
     engines: dict[str, SpeechEngine] = {"local": WhisperEngine(pool, config, limits)}
     storage = create_storage(settings)
     google = create_google_speech_engine(settings, pool, storage) if settings.speech_model else None

@@ -12,7 +12,6 @@ import pytest
 
 from alta_common.engines.port import EngineError, SourceFile
 from alta_common.workers.pool import WorkerLimits, WorkerPool
-from alta_transcription.engines import kept
 from alta_transcription.engines.audio import SAMPLE_RATE
 from alta_transcription.engines.engine import SpeechOptions
 from alta_transcription.engines.whisper import WhisperEngine, WhisperLimits
@@ -28,7 +27,9 @@ class Engine:
         self.restarts: list[str] = []
         limits = WorkerLimits(job_seconds=job_seconds, step_seconds=step_seconds, memory_bytes=3 * GIB)
         self.pool = WorkerPool("stt", 1, limits, warm_up=warm_up_task(CONFIG), on_restart=self.restarts.append)
-        self.engine = WhisperEngine(self.pool, CONFIG, WhisperLimits(max_audio_seconds, job_seconds))
+        self.engine = WhisperEngine(
+            self.pool, CONFIG, WhisperLimits(max_audio_seconds, job_seconds, keep_every_seconds=0.0)
+        )
 
     async def text_of(self, path: Path, progress: Callable[[float, float], None] = lambda *_: None) -> str:
         return (await self.engine.transcribe(SourceFile(path, "audio/x"), SpeechOptions(), progress)).text
@@ -97,11 +98,8 @@ def two_chunks(tmp_path: Path, speech, encode) -> Path:
     return encode(tmp_path / "long.flac", "flac", "flac", samples=[speech, silence, speech])
 
 
-async def test_a_stopped_delivery_costs_what_was_not_kept(
-    start: Start, two_chunks: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_stopped_delivery_costs_what_was_not_kept(start: Start, two_chunks: Path) -> None:
     """The first delivery is stopped in the middle; the second, in another process, begins there."""
-    monkeypatch.setattr(kept, "_SAVE_EVERY_SECONDS", 0.0)
     parts = Parts()
     source, options = SourceFile(two_chunks, "audio/x"), SpeechOptions(checkpoint=parts)
     engine = await start()

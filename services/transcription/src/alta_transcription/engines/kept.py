@@ -12,7 +12,6 @@ from alta_transcription.engines.whisper_jobs import Heard, Seam
 
 log = structlog.get_logger()
 
-_SAVE_EVERY_SECONDS = 30.0
 _LAST_SAVE_SECONDS = 1.0
 
 
@@ -29,9 +28,10 @@ class Part(BaseModel):
 class KeptTranscript:
     """Grows by what the worker reports. Load one with `load`, and `settle` it when the work ends, however it does."""
 
-    def __init__(self, checkpoint: Checkpoint, config_hash: str) -> None:
+    def __init__(self, checkpoint: Checkpoint, config_hash: str, keep_every_seconds: float) -> None:
         self._checkpoint = checkpoint
         self._prefix = f"{config_hash}-"
+        self._keep_every_seconds = keep_every_seconds
         self._saved = Seam()
         self._saved_at = time.monotonic()
         self._saving: asyncio.Task[None] | None = None
@@ -41,9 +41,9 @@ class KeptTranscript:
         self.seam = Seam()
 
     @classmethod
-    async def load(cls, checkpoint: Checkpoint, config_hash: str) -> "KeptTranscript":
+    async def load(cls, checkpoint: Checkpoint, config_hash: str, keep_every_seconds: float) -> "KeptTranscript":
         """Return what an earlier delivery of the request has transcribed with the same configuration."""
-        kept = cls(checkpoint, config_hash)
+        kept = cls(checkpoint, config_hash, keep_every_seconds)
         await kept._take_up()
         if kept.seam.sample:
             log.info("transcription.taken_up", from_sample=kept.seam.sample)
@@ -64,7 +64,7 @@ class KeptTranscript:
         self._unsaved.extend(self._since_seam)
         self._since_seam = []
         is_saving = self._saving is not None and not self._saving.done()
-        if not is_saving and time.monotonic() - self._saved_at >= _SAVE_EVERY_SECONDS:
+        if not is_saving and time.monotonic() - self._saved_at >= self._keep_every_seconds:
             self._save()
 
     def back_to_seam(self) -> None:

@@ -24,10 +24,14 @@ NAME = "faster-whisper"
 
 @dataclass(frozen=True)
 class WhisperLimits:
-    """How long a recording may be, and how long transcribing it may take, a second try included."""
+    """How long a recording may be, and how long transcribing it may take, a second try included.
+
+    What is transcribed is kept once in `keep_every_seconds`, at the end of a chunk.
+    """
 
     max_audio_seconds: float
     job_seconds: float
+    keep_every_seconds: float = 30.0
 
 
 class WhisperEngine:
@@ -48,7 +52,7 @@ class WhisperEngine:
         """
         deadline = time.monotonic() + self._limits.job_seconds
         with worker_faults(NAME):
-            kept = await KeptTranscript.load(options.checkpoint, self._config.hash)
+            kept = await KeptTranscript.load(options.checkpoint, self._config.hash, self._limits.keep_every_seconds)
             try:
                 summary = await self._heard_out(source, options, progress, kept, deadline)
             finally:
