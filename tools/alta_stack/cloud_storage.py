@@ -79,7 +79,7 @@ def binary() -> Path:
     except PackageNotFoundError:
         found = []
     if not found:
-        raise StackError(f"there is no emulator of Cloud Storage for this machine: {_PACKAGE} is not installed")
+        raise StackError(f"there is no emulator of Cloud Storage for this machine: {_PACKAGE} carries no {_BINARY}")
     return Path(str(found[0].locate()))
 
 

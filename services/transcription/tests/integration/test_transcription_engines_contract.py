@@ -20,11 +20,7 @@ from alta_common.settings import StorageSettings
 from alta_common.storage import gcs
 from alta_common.storage.gcs import GcsObjectStorage
 from alta_common.workers.pool import WorkerLimits, WorkerPool
-from alta_emulators.faults import Faults
-from alta_emulators.operations import Operations
-from alta_emulators.server import EmulatorServer
-from alta_emulators.speech import SpeechService
-from alta_emulators.voices import LocalSpeech
+from alta_emulators.__main__ import create_document_pool, engines_server
 from alta_transcription.engines.engine import SpeechEngine, SpeechOptions
 from alta_transcription.engines.google_speech import GoogleSpeechEngine, GoogleSpeechLimits
 from alta_transcription.engines.google_speech_api import SpeechApi
@@ -65,11 +61,9 @@ async def engine(
             yield whisper
             return
         if request.param == "emulated":
-            operations = Operations(Faults())
-            service = SpeechService(LocalSpeech(whisper), operations, Faults())
-            server = EmulatorServer([operations.handler(), service.handler()])
+            # As `python -m alta_emulators` has it; nobody reads documents here, so that pool is not started.
+            server = await stack.enter_async_context(engines_server(create_document_pool(1), pool, 1, ""))
             connection = Connection("", emulator=await server.start())
-            stack.push_async_callback(server.stop)
             config = GoogleSpeechConfig("test", "global", "_", "long", "en-US")
             storage = StorageSettings(gcs_bucket_name="unused", gcs_endpoint="http://127.0.0.1:9")
         else:
