@@ -76,7 +76,10 @@ def encode() -> Callable[..., Path]:
     ) -> Path:
         blocks = samples if isinstance(samples, list) else [samples]
         with av.open(str(path), "w", format=container) as output:
-            stream = output.add_stream(codec, rate=rate, layout=layout)
+            # FFmpeg's own encoder of Vorbis is an experiment, and that of WMA wants to be told a bit rate.
+            stream = output.add_stream(codec, rate=rate, layout=layout, options={"strict": "experimental"})
+            if codec == "wmav2":
+                stream.bit_rate = 64_000
             sample_format = stream.codec_context.format.name
             resampler = av.AudioResampler(format=sample_format, layout=layout, rate=rate, frame_size=1024)
             for block in blocks:
