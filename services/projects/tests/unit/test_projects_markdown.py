@@ -90,6 +90,7 @@ def test_pages_are_divided(make: Any) -> None:
         *("# no heading", "- no item", "+ no item", "* no item", "1. no item", "12) no item", "> no quote", "---"),
         *("===", "***", "```", "~~~", "a | b", "<b>bold</b>", "&amp;", "[a](b)", "![a](b)", "__init__", "~~no~~"),
         *("<!-- comment -->", "back\\slash", "<https://example.org>", "[x]: /y", "a\\", "#", "1.", "-", "$x$"),
+        *(":--", ":-:", "--:"),
     ],
 )
 def test_text_is_never_markup(make: Any, text: str) -> None:

@@ -10,8 +10,8 @@ from alta_projects.formats.strings import one_line
 
 # What means something anywhere in a line, GitHub's strikethrough, tables and formulas included.
 _INLINE = re.compile(r"([\\`*_\[\]<>&~|$])")
-# What means something at the start of a line: headings, lists, rules, underlines of headings.
-_START = re.compile(r"^([-+=#])")
+# What means something at the start of a line: headings, lists, rules, underlines of headings, GitHub's of tables.
+_START = re.compile(r"^([-+=#]|:(?=-))")
 _NUMBERED = re.compile(r"^([0-9]{1,9})([.)])")
 
 # A heading is this many times as high as the usual line of its page, of which there must be enough to know.
