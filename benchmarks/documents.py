@@ -13,7 +13,7 @@ from inputs import Input, born_digital, long_pdf, scan, turned
 from readers import Ours, Reader, Reading, others, ours
 
 DIGITAL_PAGES = 600
-SCANNED_PAGES = 14
+SCANNED_PAGES = 10
 
 
 @dataclass

@@ -8,7 +8,7 @@ from readers import ours
 from speech import listener
 
 LONG_PAGES = 600
-SCANNED = 12
+SCANNED = 8
 
 
 async def of_documents(pages: list[Input], folder: Path) -> Figure:

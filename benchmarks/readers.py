@@ -82,7 +82,7 @@ class RapidDefaults:
     """RapidOCR, which carries the same models, as its README runs it."""
 
     name = "rapidocr"
-    is_slow = False
+    is_slow = True
 
     def __init__(self, warm_up: Path) -> None:
         from rapidocr import RapidOCR
