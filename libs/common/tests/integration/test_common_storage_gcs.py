@@ -121,7 +121,7 @@ def failing_now_and_then(endpoint: str) -> Iterator[tuple[str, list[str]]]:
                 return self.answer(503, {}, b"")
             target = httpx.URL(endpoint).copy_with(raw_path=self.path.encode())
             headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
-            answer = httpx.request(self.command, target, headers=headers, content=body)
+            answer = httpx.request(self.command, target, headers=headers, content=body, timeout=60)
             kept = {k: v for k, v in answer.headers.items() if k not in ("content-length", "connection", "location")}
             if "location" in answer.headers:
                 kept["location"] = answer.headers["location"].replace(endpoint, address)
