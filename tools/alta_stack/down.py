@@ -48,6 +48,9 @@ def reset(home: Home) -> None:
     with contextlib.suppress(OSError):  # the checkout's own keeps the lock of bootstrap.sh
         home.folder.rmdir()
     print(f"Deleted all data in {home.folder}. make up starts clean.")
+    emulated = home.in_cloud("emulated")
+    if emulated.folder != home.folder and emulated.folder.exists():
+        print(f"The emulated cloud's data stays in {emulated.folder}; make reset CLOUD=emulated deletes it.")
 
 
 def _end(pid: int) -> None:

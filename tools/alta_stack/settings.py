@@ -39,8 +39,8 @@ class Home:
     cloud: Cloud = "local"
 
     def in_cloud(self, cloud: Cloud) -> "Home":
-        """Return the folder beside this local one where `cloud` keeps its stack."""
-        return self if cloud == "local" else Home(self.folder.with_name(f"{self.folder.name}-{cloud}"), cloud)
+        """Return the folder where `cloud` keeps its stack: this one, or one beside this local one."""
+        return self if cloud in {"local", self.cloud} else Home(self.folder.with_name(f"{self.folder.name}-{cloud}"), cloud)
 
     @property
     def stack_file(self) -> Path:
