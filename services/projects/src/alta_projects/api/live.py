@@ -43,8 +43,8 @@ async def follow_project(
     Names are `document.` or `voice_sample.` and `queued`, `processing`, `progress`, `completed`, `failed`, `cancelled`,
     `updated` or `deleted`; the data is the item as it was then. Events come in order, each once. With `Last-Event-ID`
     nothing is missed for 24 hours; after that comes `reset`: read the project again. `end` says why the stream ends:
-    `token_expired` or `token_invalid`, `not_found` (you are no member any more), `too_slow`, `shutting_down`. A comment
-    comes every 15 seconds.
+    `token_expired` or `token_invalid`, `not_found` (you are no member any more), `too_slow`, `shutting_down`, or a
+    code of what is away for now. A comment comes every 15 seconds.
     """
     following = await app.live.follow(caller, project_id, _number(last_event_id))
     verifier: TokenVerifier = request.app.state.token_verifier
@@ -76,7 +76,7 @@ class _Pulse:
                     yield _block(event.name, event.number, _item(event))
                 await self._require_permission()
                 yield ": still here\n\n"
-        except (FollowingEndedError, UnauthenticatedError, NotFoundError) as reason:
+        except (FollowingEndedError, UnauthenticatedError, NotFoundError, UnavailableError) as reason:
             yield f'event: end\ndata: {{"reason": "{reason.code}"}}\n\n'
 
     def close(self) -> None:
