@@ -40,7 +40,9 @@ class Home:
 
     def in_cloud(self, cloud: Cloud) -> "Home":
         """Return the folder where `cloud` keeps its stack: this one, or one beside this local one."""
-        return self if cloud in {"local", self.cloud} else Home(self.folder.with_name(f"{self.folder.name}-{cloud}"), cloud)
+        if cloud in {"local", self.cloud}:
+            return self
+        return Home(self.folder.with_name(f"{self.folder.name}-{cloud}"), cloud)
 
     @property
     def stack_file(self) -> Path:
