@@ -71,9 +71,10 @@ class ResultReader:
         async with self._sessions() as session:
             item = (await ItemRepository(session, kind).get_seen(item_id, caller.user_id)).item
             if revision is None:
-                item.require_result()
-            found = await RevisionRepository(session).get(item.id, item.revision if revision is None else revision)
-        return StoredResult(item, found.revision, found.result_sha256, self._storage, found.result_key, self._turns)
+                # The item's own row points at the last one.
+                return self._stored(item, item.revision, item.require_result(), item.result_sha256 or "")
+            found = await RevisionRepository(session).get(item.id, revision)
+        return self._stored(item, found.revision, found.result_key, found.result_sha256)
 
     async def list_revisions(
         self, caller: Principal, kind: type[Item], item_id: UUID, *, before: int | None, limit: int
@@ -82,6 +83,9 @@ class ResultReader:
         async with self._sessions() as session:
             item = (await ItemRepository(session, kind).get_seen(item_id, caller.user_id)).item
             return await RevisionRepository(session).list_revisions(item.id, before=before, limit=limit)
+
+    def _stored(self, item: MediaItem, revision: int, key: str, sha256: str) -> StoredResult:
+        return StoredResult(item, revision, sha256, self._storage, key, self._turns)
 
 
 async def numbered(chunks: AsyncIterator[bytes], number: int) -> AsyncIterator[bytes]:
