@@ -26,7 +26,7 @@ from alta_common.testing.messages import Heard, listening, publish
 
 STARTED = timedelta(seconds=120)
 ANSWERED = timedelta(seconds=120)
-BOOK_PAGES = 6
+BOOK_PAGES = 16
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -149,8 +149,8 @@ def progress_of(heard: Heard, request: DocumentOcrRequested) -> bool:
 
 
 def kept_in(folder: Path) -> list[Path]:
-    """The files that are kept of unfinished work."""
-    return list(folder.glob("storage/results/*/*.part*"))
+    """The parts that are kept of unfinished work."""
+    return list(folder.glob("storage/results/*/*.part-*"))
 
 
 async def test_requests_are_answered(

@@ -5,6 +5,7 @@ of the same request begins from `load`.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Protocol
 from uuid import UUID
 
@@ -47,8 +48,8 @@ class NoCheckpoint:
 class StoredCheckpoint:
     """Keeps parts in object storage, beside the result to come.
 
-    An index object says which parts there are, because object storage is not listed. A part is there before the index
-    names it: a crash between the two costs that part.
+    An index object says which parts there are, because object storage is not listed. It names a part before that is
+    there: a crash between the two leaves nothing that `clear` would not find.
     """
 
     def __init__(self, storage: ObjectStorage, item_id: UUID, request_event_id: UUID) -> None:
@@ -66,20 +67,18 @@ class StoredCheckpoint:
         parts: dict[str, bytes] = {}
         for name in await self._names():
             if name.startswith(prefix):
-                try:
+                with suppress(NotFoundError):
                     parts[name] = await self._storage.read(self._key(name))
-                except NotFoundError:
-                    log.warning("checkpoint.part_missing", key=self._key(name))
         return parts
 
     async def save(self, name: str, content: bytes) -> None:
         """Keep a part."""
         try:
-            await self._storage.put_bytes(self._key(name), content, "application/octet-stream")
             async with self._indexing:
                 names = await self._names()
                 if name not in names:
                     await self._storage.put_bytes(self._index_key, orjson.dumps([*names, name]), "application/json")
+            await self._storage.put_bytes(self._key(name), content, "application/octet-stream")
         except Exception as error:  # noqa: BLE001  # whatever keeps it from being kept, the work goes on
             log.warning("checkpoint.not_saved", key=self._key(name), error=repr(error))
 
