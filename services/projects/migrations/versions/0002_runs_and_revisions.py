@@ -80,6 +80,8 @@ def _extend_media_item() -> None:
         op.add_column("media_item", sa.Column(name, kind, nullable=True), schema=SCHEMA)
     # What waits now was asked for without a deadline; nothing shall wait for ever.
     op.execute(in_schema(_GIVE_DEADLINES, SCHEMA))
+    # Nor what a process of the version before, which does not know of deadlines, takes in while both are running.
+    op.alter_column("media_item", "deadline_at", server_default=sa.text("now() + interval '24 hours'"), schema=SCHEMA)
     # Once an item has been read, its column says in which language it was, not which was asked for.
     op.execute(in_schema(_KEEP_LANGUAGES, SCHEMA))
     # What is looked for every few seconds: a few rows of many.

@@ -101,8 +101,9 @@ async def test_results_that_there_are_become_first_revisions(first: FreshDatabas
     assert (revision.engine, revision.language, revision.result_key) == ("rapidocr", "en", "results/a.json")
     assert (revision.warnings, revision.created_at) == (["no_text"], (await row_of(old, read)).completed_at)
     assert [(await row_of(old, item)).asked_language for item in (read, waiting, broken)] == [None, "de", "fr"]
-    deadlines = [(await row_of(old, item)).deadline_at for item in (read, waiting, broken)]
-    assert [deadline is not None for deadline in deadlines] == [False, True, False]
+    by_the_version_before = await an_item(old, project_id, "queued")
+    deadlines = [(await row_of(old, item)).deadline_at for item in (read, waiting, broken, by_the_version_before)]
+    assert [deadline is not None for deadline in deadlines] == [False, True, False, True]
     # What failed before there were mails of that has been seen by now.
     assert (await row_of(old, broken)).untold_failure_at is None
 
