@@ -186,9 +186,9 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
             415, "unsupported_media_type", "The body must be sent as application/json.", instance=path
         )
     fields = [errors.FieldError(_pointer(one["loc"]), _sentence(one["msg"])) for one in found]
-    count = "One field is" if len(fields) == 1 else f"{len(fields)} fields are"
+    said = "One field is not as it" if len(fields) == 1 else f"{len(fields)} fields are not as they"
     return problem_response(
-        422, "validation_failed", f"{count} not as they must be; see errors.", instance=path, field_errors=fields
+        422, "validation_failed", f"{said} must be; see errors.", instance=path, field_errors=fields
     )
 
 
