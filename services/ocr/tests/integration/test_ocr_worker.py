@@ -26,7 +26,7 @@ from alta_common.testing.messages import Heard, listening, publish
 
 STARTED = timedelta(seconds=120)
 ANSWERED = timedelta(seconds=120)
-BOOK_PAGES = 16
+BOOK_PAGES = 10
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
