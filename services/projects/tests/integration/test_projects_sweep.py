@@ -169,6 +169,28 @@ async def test_a_deleted_project_is_purged_with_all_it_held(
     assert (await ada.http.get(f"/v1/documents/{kept['id']}")).status_code == 200
 
 
+async def test_an_item_that_somebody_holds_is_purged_the_next_time(
+    ada: Any, sweeper: Sweeper, sessions: Sessions
+) -> None:
+    project_id = (await ada.project())["id"]
+    held, _ = await ada.document(project_id, b"%PDF-held"), await ada.document(project_id, b"%PDF-free")
+    left = text("SELECT id::text FROM projects.media_item WHERE project_id = :id")
+    async with sessions.begin() as session:
+        gone = text("UPDATE projects.project SET deleted_at = now() - interval '2 minutes' WHERE id = :id")
+        await session.execute(gone, {"id": project_id})
+
+    async with sessions.begin() as session:
+        await session.execute(text("SELECT FROM projects.media_item WHERE id = :id FOR UPDATE"), {"id": held["id"]})
+        await sweeper.sweep()
+        assert (await session.execute(left, {"id": project_id})).scalars().all() == [held["id"]]
+    await sweeper.sweep()
+
+    async with sessions() as session:
+        assert (await session.execute(left, {"id": project_id})).scalars().all() == []
+        project = text("SELECT count(*) FROM projects.project WHERE id = :id")
+        assert (await session.execute(project, {"id": project_id})).scalar_one() == 0
+
+
 async def test_keys_and_inbox_rows_are_forgotten_in_time(ada: Any, sweeper: Sweeper, sessions: Sessions) -> None:
     old, young, handled = str(new_id()), str(new_id()), new_id()
     for key in (old, young):

@@ -12,7 +12,10 @@ from alta_projects.repositories.revisions import RevisionRepository
 
 
 async def remove_items(session: AsyncSession, items: Sequence[MediaItem]) -> None:
-    """Remove items and their revisions, and have the sweep remove the originals and every result."""
+    """Remove items and their revisions, and have the sweep remove the originals and every result.
+
+    The items' rows must be locked: a result that comes in meanwhile would be forgotten.
+    """
     results = await RevisionRepository(session).keys_of([item.id for item in items])
     originals = [item.object_key for item in items]
     await UnclaimedObjectRepository(session).condemn([*originals, *results], utc_now())

@@ -67,18 +67,22 @@ class Sweeper:
     async def _purge_projects(self, session: AsyncSession) -> bool:
         """Take a batch of items out of a deleted project, and the project itself when it is empty."""
         projects, items = ProjectRepository(session), ItemRepository(session, MediaItem)
-        deleted = await projects.list_deleted(utc_now() - _PURGE_AFTER, limit=1)
-        for project in deleted:
-            batch = await items.list_of_project(project.id, limit=_BATCH)
+        for project in await projects.list_deleted(utc_now() - _PURGE_AFTER, limit=1):
+            batch = await items.lock_some(project.id, limit=_BATCH)
             # Those that have been uploaded while the project was being deleted; all others were cancelled before.
             running = [item for item in batch if not item.status.is_final]
             await self._cancellations.add(session, running, "deleted")
             await remove_items(session, batch)
             await self._cancellations.mark(running)
-            if not batch:
+            if batch:
+                return True
+            # What somebody else is changing just now waits for the next sweep, and its project with it: to wait here,
+            # with the project locked, would be to wait for who waits for the project.
+            if not await items.are_in(project.id):
                 await projects.remove(project)
                 log.info("project.purged", project_id=str(project.id))
-        return bool(deleted)
+                return True
+        return False
 
     async def _remove_objects(self, session: AsyncSession) -> bool:
         """Remove a batch of objects whose time is over. An upload that would claim one of them waits, and is told."""

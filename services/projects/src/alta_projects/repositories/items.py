@@ -103,10 +103,15 @@ class ItemRepository(Generic[Item]):
         rows = (await self._session.execute(query.order_by(self._kind.id.desc()).limit(limit + 1))).scalars().all()
         return slice_of([(item.id, item) for item in rows], limit)
 
-    async def list_of_project(self, project_id: UUID, *, limit: int) -> Sequence[Item]:
-        """Return some items of a project, whichever."""
+    async def lock_some(self, project_id: UUID, *, limit: int) -> Sequence[Item]:
+        """Return some items of a project, whichever are free, held until the transaction ends."""
         query = select(self._kind).where(self._kind.project_id == project_id).limit(limit)
-        return (await self._session.execute(query)).scalars().all()
+        return (await self._session.execute(query.with_for_update(skip_locked=True))).scalars().all()
+
+    async def are_in(self, project_id: UUID) -> bool:
+        """Say whether a project holds any items."""
+        query = select(self._kind.id).where(self._kind.project_id == project_id).limit(1)
+        return (await self._session.execute(query)).first() is not None
 
     async def remove(self, item: Item) -> None:
         """Take an item away. Its objects are the caller's to condemn."""
