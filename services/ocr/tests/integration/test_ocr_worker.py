@@ -275,7 +275,7 @@ async def test_what_is_cancelled_is_stopped_at_once_and_what_is_beside_it_is_not
             assert answers(heard, request) == []
         # Nothing is left of them: a drain has nothing to hand back.
         service.process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(service.process.wait(), 20) == 0
+        assert await asyncio.wait_for(service.process.wait(), 60) == 0
         assert not service.logged("consumers.handed_back")
 
 
