@@ -1,9 +1,14 @@
-"""Results as engines make them."""
+"""Results as engines make them, and scans that they may be of."""
 
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import pypdfium2
 import pytest
+from pikepdf import Array, Dictionary, Name, Object, Pdf, Stream
+from pikepdf import Page as PdfPage
 
 from alta_common.contracts.results import (
     EngineInfo,
@@ -16,6 +21,7 @@ from alta_common.contracts.results import (
     Word,
 )
 from alta_common.ids import new_id
+from alta_projects.formats.searchable.job import make_searchable
 
 
 class Make:
@@ -69,3 +75,66 @@ def _last_end(segments: Sequence[Segment]) -> int:
 @pytest.fixture(scope="session")
 def make() -> Make:
     return Make()
+
+
+class Scans:
+    """PDFs that say nothing themselves, made searchable, and what readers that are not ours find in them."""
+
+    def __init__(self, folder: Path, make: Make) -> None:
+        self._folder = folder
+        self._make = make
+
+    def original(self, *sheets: dict[str, Any], content: bytes = b"") -> Path:
+        """Return a PDF whose pages show a gray picture, then `content`; `sheets` are their further attributes."""
+        path = self._folder / "original.pdf"
+        with Pdf.new() as pdf:
+            font = pdf.make_indirect(Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name.Helvetica))
+            for sheet in sheets or ({},):
+                pdf.pages.append(PdfPage(pdf.make_indirect(_sheet(pdf, font, sheet, content))))
+            pdf.save(path)
+        return path
+
+    def searchable(self, original: Path, *pages: Page) -> Path:
+        """Return the searchable PDF of an original in which these pages were read."""
+        result, target = self._folder / "result.json", self._folder / "searchable.pdf"
+        result.write_text(self._make.document(*pages).model_dump_json())
+        assert make_searchable(lambda _: None, original, "application/pdf", result, target)
+        return target
+
+    def text(self, path: Path, number: int = 1) -> str:
+        """Return the text of a page as pdfium has it."""
+        with pypdfium2.PdfDocument(path) as pdf:
+            # What pdfium takes for a hyphen at the end of a line.
+            return str(pdf[number - 1].get_textpage().get_text_range()).replace("\ufffe", "-\n")
+
+    def words(self, path: Path, number: int = 1) -> Counter[str]:
+        """Return the words of a page as pdfium has them."""
+        return Counter(self.text(path, number).split())
+
+    def rendered(self, path: Path) -> list[bytes]:
+        """Return what each page looks like."""
+        with pypdfium2.PdfDocument(path) as pdf:
+            return [page.render(scale=1).to_pil().tobytes() for page in pdf]
+
+
+def _sheet(pdf: Pdf, font: Object, attributes: dict[str, Any], content: bytes) -> Dictionary:
+    size = [float(side) for side in attributes.get("MediaBox", (0, 0, 300, 400))]
+    picture = Stream(
+        pdf,
+        bytes(range(256)) * 16,
+        Type=Name.XObject,
+        Subtype=Name.Image,
+        Width=64,
+        Height=64,
+        ColorSpace=Name.DeviceGray,
+        BitsPerComponent=8,
+    )
+    drawn = b"q %f 0 0 %f %f %f cm /Picture Do Q " % (size[2] - size[0], size[3] - size[1], size[0], size[1])
+    resources = Dictionary(XObject=Dictionary(Picture=picture), Font=Dictionary(F1=font))
+    page = {"MediaBox": Array(size), "Resources": resources, **attributes, "Contents": pdf.make_stream(drawn + content)}
+    return Dictionary(Type=Name.Page, **page)
+
+
+@pytest.fixture
+def scans(tmp_path: Path, make: Make) -> Scans:
+    return Scans(tmp_path, make)
