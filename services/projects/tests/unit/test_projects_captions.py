@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ def test_captions_end_where_sentences_and_clauses_do(make: Any) -> None:
         ["Mr. Smith went to town on Monday,", "because the market was open."],
         ["He bought three apples and a pear."],
         ["Then, after a long walk", "through the old forest,"],
-        ["he came back home and slept until the", "next morning without once waking up."],
+        ["he came back home and slept until", "the next morning without once waking up."],
     ]
     assert cues[0].start_ms == 500
     assert all(cue.end_ms - cue.start_ms >= 1000 for cue in cues)
@@ -62,12 +63,31 @@ def test_a_caption_stays_until_it_is_read_if_nothing_follows(make: Any) -> None:
     assert fast.end_ms - fast.start_ms >= 1000 * len(quick) / 17
 
 
-def test_captions_leave_a_gap_only_where_nobody_speaks(make: Any) -> None:
-    near = make.transcript(make.segment("Go on!", 0, pace_ms=200), make.segment("Far away then.", 1400))
+def test_two_frames_tell_captions_apart_and_shorter_gaps_than_half_a_second_are_closed(make: Any) -> None:
+    near = make.transcript(make.segment("Go on!", 0, pace_ms=200), make.segment("Near enough then.", 1400))
+    far = make.transcript(make.segment("Go on!", 0, pace_ms=200), make.segment("Far away then.", 1600))
     tight = make.transcript(make.segment("a few words are said. " * 8, 0, pace_ms=350))
 
-    assert next((cue.start_ms, cue.end_ms) for cue in cues_of(near)) == (0, 1000)
-    assert all(one.end_ms == other.start_ms for one, other in pairwise(cues_of(tight)))
+    assert next((cue.start_ms, cue.end_ms) for cue in cues_of(near)) == (0, 1320)
+    assert next((cue.start_ms, cue.end_ms) for cue in cues_of(far)) == (0, 1000)
+    assert all(other.start_ms - one.end_ms == 80 for one, other in pairwise(cues_of(tight)))
+
+
+def test_what_people_say_can_be_read_at_the_pace_they_say_it(make: Any) -> None:
+    call = " ".join((Path(__file__).parents[4] / "samples/text/support-call.txt").read_text().split())
+    # 14 characters a second.
+    cues = cues_of(make.transcript(make.segment(call, 0, words=[], end_ms=len(call) * 1000 // 14)))
+
+    assert_kept(cues)
+    speeds = [sum(map(columns, cue.lines)) * 1000 / (cue.end_ms - cue.start_ms) for cue in cues]
+    assert max(speeds) <= 20
+    assert sum(speed > 17 for speed in speeds) <= len(cues) // 4
+    assert all(cue.end_ms - cue.start_ms >= 1000 for cue in cues)
+    assert all(other.start_ms - one.end_ms >= 80 for one, other in pairwise(cues))
+    # No word alone on a line, no line that leaves "the" or "of" behind.
+    lines = [line for cue in cues if len(cue.lines) == 2 for line in cue.lines]
+    assert all(" " in line for line in lines)
+    assert not any(line.endswith((" the", " of", " a", " to", " and")) for cue in cues for line in cue.lines)
 
 
 def test_no_caption_reaches_over_a_long_pause_or_two_speakers(make: Any) -> None:

@@ -7,18 +7,22 @@ takes two columns, which makes 21 a line and 8.5 a second.
 from dataclasses import dataclass
 
 from alta_common.contracts.results import TranscriptResult
-from alta_projects.formats.cuts import CLAUSE_ENDS, SENTENCE_ENDS, Limits, cut, ends_with
+from alta_projects.formats.cuts import CLAUSE_ENDS, SENTENCE_ENDS, Limits, clings, cut, ends_with
 from alta_projects.formats.spoken import TimedWord, timed_words
 from alta_projects.formats.strings import columns
 
 LIMITS = Limits(columns=42, lines=2, shortest_ms=1000, longest_ms=7000, columns_a_second=17)
 
-# Two captions that touch look like one that changes; two frames of a film tell them apart.
+# Two captions that touch look like one that changes; two frames (of 25 a second) tell them apart. A longer gap that is
+# shorter than half a second only flickers: it is closed to those two frames.
 _GAP_MS = 80
+_FLICKER_MS = 500
 
-# Columns of imbalance that a break after punctuation is worth; and a second line that is longer, as it hides less.
+# Columns of imbalance that a break after punctuation is worth; a second line that is longer, as it hides less; and a
+# line that does not end in "the" or "of".
 _UNPUNCTUATED = 12
 _TOP_HEAVY = 4
+_CLINGING = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +41,21 @@ def cues_of(result: TranscriptResult) -> list[Cue]:
     starts = _starts(phrases)
     cues = []
     for i, (phrase, start) in enumerate(zip(phrases, starts, strict=True)):
-        said = max(phrase[-1].end_ms, start + 1)
-        if i + 1 < len(phrases):
-            # What was said is not cut short for the gap.
-            latest = max(starts[i + 1] - _GAP_MS, min(said, starts[i + 1]))
-        else:
-            latest = max(result.duration_ms, said)
-        cues.append(Cue(start, min(_wanted_end(phrase, start), latest), _lines(phrase), phrase[0].speaker))
+        following = starts[i + 1] if i + 1 < len(phrases) else None
+        end = _end(phrase, start, following, result.duration_ms)
+        cues.append(Cue(start, end, _lines(phrase), phrase[0].speaker))
     return cues
+
+
+def _end(phrase: list[TimedWord], start: int, following: int | None, duration_ms: int) -> int:
+    """Return when a cue goes: said and read, but before the next one comes, and in the recording's time."""
+    wanted = _wanted_end(phrase, start)
+    if following is None:
+        return min(wanted, max(duration_ms, phrase[-1].end_ms, start + 1))
+    latest = max(following - _GAP_MS, start + 1)
+    if latest - wanted < _FLICKER_MS - _GAP_MS:
+        return min(latest, start + LIMITS.longest_ms)
+    return wanted
 
 
 def _starts(phrases: list[list[TimedWord]]) -> list[int]:
@@ -70,14 +81,16 @@ def _lines(phrase: list[TimedWord]) -> list[str]:
     whole = text_of(phrase)
     if columns(whole) <= LIMITS.columns:
         return [whole]
-    halves = ((text_of(phrase[:i]), text_of(phrase[i:])) for i in range(1, len(phrase)))
-    return list(min(halves, key=lambda pair: _ugliness(*pair)))
+    halves = ((text_of(phrase[:i]), text_of(phrase[i:]), clings(phrase[i - 1].text)) for i in range(1, len(phrase)))
+    first, second, _ = min(halves, key=lambda half: _ugliness(*half))
+    return [first, second]
 
 
-def _ugliness(first: str, second: str) -> float:
+def _ugliness(first: str, second: str, clinging: bool) -> float:
     widths = columns(first), columns(second)
     if max(widths) > LIMITS.columns:
         return float(1000 + max(widths))
     is_punctuated = ends_with(first, SENTENCE_ENDS + CLAUSE_ENDS)
     top_heavy = _TOP_HEAVY if widths[0] > widths[1] else 0
-    return abs(widths[0] - widths[1]) + top_heavy + (0 if is_punctuated else _UNPUNCTUATED)
+    grammar = (0 if is_punctuated else _UNPUNCTUATED) + (_CLINGING if clinging else 0)
+    return abs(widths[0] - widths[1]) + top_heavy + grammar

@@ -19,6 +19,8 @@ _PAUSE_MS = 300
 # With the ideographic full stop and comma, and the fullwidth forms of the others.
 SENTENCE_ENDS = (".", "?", "!", "\u2026", "\u3002", "\uff1f", "\uff01")
 CLAUSE_ENDS = (",", ";", ":", "\u2013", "\u2014", "\u3001", "\uff0c", "\uff1b", "\uff1a")
+# Articles, prepositions and conjunctions belong to what follows; in the languages of Europe most have so few letters.
+_CLINGING_LETTERS = 3
 _CLOSING = "\"')]\u2019\u201d\u00bb\u300d\u300f"
 # A full stop after these, and after an initial, ends nothing.
 _ABBREVIATIONS = frozenset({"mr.", "mrs.", "ms.", "dr.", "st.", "prof.", "rev.", "vs.", "hr.", "fr.", "sr.", "mme."})
@@ -28,6 +30,7 @@ _CAPTION = 1.0
 _CUT_AFTER_CLAUSE = 0.5
 _CUT_AT_PAUSE = 0.6
 _CUT_ANYWHERE = 2.0
+_CUT_AFTER_CLINGING = 0.6
 _SENTENCE_END_INSIDE = 1.5
 _ONE_WORD = 0.5
 _TOO_SHORT = 3.0
@@ -127,7 +130,13 @@ class _Run:
         if ends_with(word.text, CLAUSE_ENDS):
             return _CUT_AFTER_CLAUSE
         is_pause = self._words[i + 1].start_ms - word.end_ms >= _PAUSE_MS
-        return _CUT_AT_PAUSE if is_pause or word.ends_segment else _CUT_ANYWHERE
+        clinging = _CUT_AFTER_CLINGING if clings(word.text) else 0.0
+        return (_CUT_AT_PAUSE if is_pause or word.ends_segment else _CUT_ANYWHERE) + clinging
+
+
+def clings(text: str) -> bool:
+    """Say whether a word is likely to belong to the next one, as "the" and "of" do."""
+    return len(text) <= _CLINGING_LETTERS and text.isalpha() and text.islower()
 
 
 def ends_with(text: str, marks: tuple[str, ...]) -> bool:
