@@ -100,7 +100,7 @@ def high_water(pid: int) -> int:
 async def test_a_book_takes_hardly_more_than_a_letter(tmp_path: Path, kind: str) -> None:
     make: Any = a_scan if kind == "scan" else a_tiff
     media_type = "application/pdf" if kind == "scan" else "image/tiff"
-    pages = PAGES if kind == "scan" else PAGES // 6
+    pages = PAGES if kind == "scan" else PAGES // 10
 
     letter = await peak_of(tmp_path, make(tmp_path / "letter", 2), media_type, 2)
     book = await peak_of(tmp_path, make(tmp_path / "book", pages), media_type, pages)
