@@ -77,10 +77,9 @@ def test_the_result_names_the_engine_its_version_and_configuration(engine: Rapid
     assert len(engine.info.config_hash) == 64
 
 
-def test_onnx_runtime_reads_the_same(picture_of: Draw, paragraph: tuple[str, ...]) -> None:
-    other = RapidEngine("onnxruntime")
+def test_small_print_on_a_large_page_is_found(engine: RapidEngine, picture_of: Draw) -> None:
+    sentence = "Small print is where the surprises are"
 
-    lines = sorted(spot(other, bgr(picture_of())), key=lambda line: line.box[1])
+    page = picture_of((sentence,) * 40, size=(1400, 2000), font_px=16)
 
-    assert [line.text for line in lines] == list(paragraph)
-    assert other.info.version.endswith("+onnxruntime")
+    assert [line.text for line in spot(engine, bgr(page))] == [sentence] * 40
