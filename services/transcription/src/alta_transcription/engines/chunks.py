@@ -10,10 +10,10 @@ from alta_transcription.engines.audio import SAMPLE_RATE, Samples
 Cut = Callable[[Samples], int]
 """Returns the sample at which some sound is best cut."""
 
-CHUNK_SECONDS = 300
-"""A chunk takes about 300 MB while it is transcribed, however long the recording is."""
+CHUNK_SECONDS = 120
+"""A chunk takes about 100 MB while it is transcribed, however long the recording is; at its end work can be kept."""
 
-SEARCH_SECONDS = 60
+SEARCH_SECONDS = 30
 """How far from its end a full chunk may be cut."""
 
 _SILENCE = 1e-4  # 80 dB below full scale

@@ -14,6 +14,7 @@ from alta_transcription.engines.audio import SAMPLE_RATE, Recording, Samples, no
 from alta_transcription.engines.chunks import Chunk, cut_into_chunks
 from alta_transcription.engines.clock import Clock
 from alta_transcription.engines.confidence import is_invented
+from alta_transcription.engines.memory import return_freed_memory
 from alta_transcription.engines.voice import cut_where_nobody_speaks
 from alta_transcription.engines.whisper_config import WhisperConfig
 from alta_transcription.engines.whisper_model import Listener
@@ -151,6 +152,7 @@ class _Job:
                 segments = [self._clock.place(segment, chunk.start_seconds, chunk.end) for segment in believed]
                 self._tell(chunk.start_seconds + window.end, segments)
         self._tell(self._end / SAMPLE_RATE, [], Seam(self._end, self._clock.last_ms, self._language))
+        return_freed_memory()
         self._report.count(math.ceil(chunk.samples.size / SAMPLE_RATE))
 
     def summary(self, *, damaged: bool, cpu_seconds: float) -> Summary:
