@@ -168,6 +168,16 @@ def test_a_damaged_original_is_refused_in_words(tmp_path: Path, make: Any, damag
         make_searchable(lambda _: None, original, "application/pdf", result, tmp_path / "made.pdf")
 
 
+def test_an_original_that_asks_for_a_password_is_refused_in_words(tmp_path: Path, make: Any, scans: Any) -> None:
+    original, result = scans.original(), tmp_path / "result.json"
+    with Pdf.open(original, allow_overwriting_input=True) as pdf:
+        pdf.save(original, encryption=pikepdf.Encryption(owner="secret", user="secret"))
+    result.write_text(make.document(make.page(make.line("words", 0.3))).model_dump_json())
+
+    with pytest.raises(UnreadableOriginalError, match="protected"):
+        make_searchable(lambda _: None, original, "application/pdf", result, tmp_path / "made.pdf")
+
+
 def test_odd_lines_do_no_harm(make: Any, scans: Any) -> None:
     flat = Line(text="flat", confidence=None, box=(0.1, 0.1, 0.1, 0.1), words=[])
     blank = Line(text=" \x00 ", confidence=None, box=(0.1, 0.1, 0.2, 0.2), words=[])

@@ -26,6 +26,6 @@ def make_searchable(report: Reporter, original: Path, media_type: str, result: P
         image_to_pdf(original, sum(1 for _ in pages_of(result)), plain, report)
         overlay(plain, pages_of(result), target, report, turn=True)
         plain.unlink()
-    except (pikepdf.PdfError, pypdfium2.PdfiumError) as error:
+    except (pikepdf.PdfError, pikepdf.PasswordError, pypdfium2.PdfiumError) as error:
         raise UnreadableOriginalError("the PDF is damaged or protected") from error
     return True
