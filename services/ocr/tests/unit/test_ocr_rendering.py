@@ -107,6 +107,19 @@ def test_a_large_photograph_is_decoded_small_and_keeps_its_true_size(image_file:
     assert max(frame.picture.shape) <= 2000
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "L", "CMYK"])
+def test_a_huge_image_is_made_small_and_stays_what_it_shows(image_file: Save, mode: str) -> None:
+    image = Image.new("RGB", (5000, 4200), "white")
+    image.paste("blue", (0, 0, 2500, 4200))
+
+    frame = frame_of(image_file(image.convert(mode), "huge.tif"))
+
+    height, width = frame.picture.shape[:2]
+    assert (frame.width, frame.height, max(height, width)) == (5000, 4200, 2000)
+    assert frame.picture[height // 2, width // 4].min() < 90
+    assert frame.picture[height // 2, 3 * width // 4].min() > 240
+
+
 def test_a_tall_image_keeps_its_width(image_file: Save) -> None:
     assert frame_of(image_file(Image.new("L", (400, 6000)))).picture.shape == (6000, 400, 3)
 

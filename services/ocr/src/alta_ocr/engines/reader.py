@@ -25,7 +25,7 @@ from alta_ocr.engines.rendering import ImageFile, render
 
 _MOST_ANNOTATIONS = 1000
 _STATM = Path("/proc/self/statm")
-_LARGE_BYTES = 1800 * 1024 * 1024
+_LARGE_BYTES = 1400 * 1024 * 1024
 _NEAR_THE_LIMIT = 0.7
 
 WORN_OUT = 1_000_000_000

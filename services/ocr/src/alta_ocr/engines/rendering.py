@@ -31,6 +31,7 @@ Picture = NDArray[np.uint8]
 _FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP", "HEIF")
 _CORRUPT = "The image is damaged: it cannot be decoded."
 _POINTS_PER_INCH = 72
+_AVERAGED_MODES = ("L", "LA", "RGB", "RGBA", "CMYK")
 _ON_ITS_SIDE = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
 
@@ -120,7 +121,7 @@ class ImageFile:
             if self._image.format == "JPEG":
                 # Decodes a large photograph at a half or a quarter of its size in the first place.
                 self._image.draft("RGB", (LONG_SIDE_PX, LONG_SIDE_PX))
-            return Frame(_shrunk(_bgr(ImageOps.exif_transpose(self._image))), width, height)
+            return Frame(_shrunk(_bgr(_averaged(ImageOps.exif_transpose(self._image)))), width, height)
 
     def original(self, index: int) -> Image.Image:
         """Return one page in its own size, upright by its own account: black and white, gray or RGB."""
@@ -186,11 +187,22 @@ def _to_8_bits(samples: NDArray[Any]) -> Picture:
     return ((values - darkest) * (255 / spread)).astype(np.uint8)
 
 
+def _averaged(image: Image.Image) -> Image.Image:
+    """Return an image that is far too large at a half, a third…: conversions take memory several times its size."""
+    factor = _looked_at(*image.size) // LONG_SIDE_PX
+    return image.reduce(factor) if factor > 1 and image.mode in _AVERAGED_MODES else image
+
+
+def _looked_at(width: int, height: int) -> int:
+    """Return the side of an image that the engine limits."""
+    short, long = sorted((width, height))
+    # A tall one is cut into tiles, a wide one may turn out to be a tall one on its side.
+    return short if long > TALL_ASPECT * short else long
+
+
 def _shrunk(picture: Picture) -> Picture:
     height, width = picture.shape[:2]
-    short, long = sorted((height, width))
-    # A tall one is cut into tiles, a wide one may turn out to be a tall one on its side.
-    side = short if long > TALL_ASPECT * short else long
+    side = _looked_at(width, height)
     if side <= LONG_SIDE_PX:
         return picture
     scale = LONG_SIDE_PX / side
