@@ -41,6 +41,8 @@ _OPENVINO = {
     # Lines in batches of six take the same time and, where they are long, a gigabyte more.
     "Rec.rec_batch_num": 1,
     "EngineConfig.openvino.inference_num_threads": 1,
+    # Otherwise every worker process binds its thread to the first core, and two are no faster than one.
+    "EngineConfig.openvino.enable_cpu_pinning": False,
 }
 _ONNXRUNTIME = {
     "Rec.rec_batch_num": 2,
