@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,10 +32,17 @@ from alta_transcription.engines.google_speech_config import GoogleSpeechConfig
 BUCKET = "alta-speech"
 CONFIG = GoogleSpeechConfig("test", "eu", "_", "long", "en-US")
 
-PATIENT = Patience(attempt_seconds=60, total_seconds=60, first_pause_seconds=0.01, longest_pause_seconds=0.01)
+PATIENT = Patience(
+    attempt_seconds=60,
+    total_seconds=60,
+    first_pause_seconds=0.01,
+    longest_pause_seconds=0.01,
+    first_poll_seconds=0.01,
+    longest_poll_seconds=0.05,
+)
 """What a busy machine needs to answer."""
 
-HASTY = Patience(attempt_seconds=0.2, total_seconds=0.3, first_pause_seconds=0.01, longest_pause_seconds=0.01)
+HASTY = replace(PATIENT, attempt_seconds=0.2, total_seconds=0.3)
 """For tests in which nobody answers."""
 
 
@@ -77,7 +84,7 @@ class EmulatedSpeech:
         """Return an engine as a process would have it that has just started."""
         client = create_client(speech_v2.SpeechAsyncClient, Connection("", emulator=self.address))
         limiter = create_limiter("speech", per_minute=60_000, at_once=8)
-        api = SpeechApi(client, CONFIG, limiter, patience, poll_pause_seconds=(0.01, 0.05))
+        api = SpeechApi(client, CONFIG, limiter, patience)
         self.apis.append(api)
         return GoogleSpeechEngine(api, BatchRecognizer(api, self.bucket), self.pool, limits or GoogleSpeechLimits())
 

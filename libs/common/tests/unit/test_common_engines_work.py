@@ -241,7 +241,7 @@ async def test_what_cannot_be_tidied_up_is_no_fault_of_the_request(world: Engine
     async def be_away(options: Options) -> None:
         raise UnavailableError("nobody answers")
 
-    world.local.abandon = be_away  # type: ignore[method-assign]
+    world.local.abandon = be_away
     world.local.acts[1] = fail(InputError("corrupt_file", "It is damaged."))
 
     await world.work().perform(await world.upload())

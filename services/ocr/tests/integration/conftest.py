@@ -36,7 +36,14 @@ from alta_ocr.engines.limits import DocumentLimits
 
 BUCKET = "alta-documents"
 
-PATIENT = Patience(attempt_seconds=60, total_seconds=60, first_pause_seconds=0.01, longest_pause_seconds=0.01)
+PATIENT = Patience(
+    attempt_seconds=60,
+    total_seconds=60,
+    first_pause_seconds=0.01,
+    longest_pause_seconds=0.01,
+    first_poll_seconds=0.01,
+    longest_poll_seconds=0.1,
+)
 """Attempts are given up only where a test waits for that."""
 
 
@@ -103,7 +110,7 @@ class Google:
         )
         client = create_client(documentai.DocumentProcessorServiceAsyncClient, Connection("", self.address))
         limiter = create_limiter("documentai", per_minute=60_000, at_once=asked.at_once)
-        api = DocumentAiApi(client, asked, limiter, patience, poll_pause_seconds=(0.01, 0.1))
+        api = DocumentAiApi(client, asked, limiter, patience)
         self.apis.append(api)
         return DocumentAiEngine(api, self.pool, self.bucket if with_bucket else None)
 

@@ -11,7 +11,7 @@ import pytest
 
 from alta_common.contracts.results import Page
 from alta_common.engines.checkpoints import Checkpoint, StoredCheckpoint
-from alta_common.engines.operations import OperationStore
+from alta_common.engines.operations import NoOperations, OperationStore, RemoteOperation
 from alta_common.engines.port import EngineError, SourceFile
 from alta_common.errors import UnavailableError
 from alta_common.ids import new_id
@@ -123,6 +123,26 @@ async def test_a_process_that_is_stopped_while_google_begins_still_notes_what_it
         await reading
 
     assert [await owed.operation()] == google.operations.started
+
+
+class Forgetful(NoOperations):
+    """Cannot remember anything."""
+
+    async def save(self, _part: str, _operation: RemoteOperation) -> None:
+        raise UnavailableError("the storage is away")
+
+
+async def test_an_operation_that_cannot_be_noted_does_not_go_on(
+    google: Any, serve: Any, long_pdf: Callable[[int], Path]
+) -> None:
+    await serve()
+    google.operations.hold()
+    source = SourceFile(long_pdf(LIMIT + 1), "application/pdf")
+
+    with pytest.raises(UnavailableError, match="storage is away"):
+        await google.engine(batch_pages=LIMIT).recognize(source, OcrOptions(operations=Forgetful()), lambda *_: None)
+
+    assert google.operations.cancelled == google.operations.started
 
 
 async def test_what_a_batch_has_read_outlives_a_crash_before_the_result_is_stored(

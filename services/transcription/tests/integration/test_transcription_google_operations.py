@@ -14,7 +14,7 @@ from alta_common.engines.operations import NoOperations, OperationStore, RemoteO
 from alta_common.engines.port import EngineError
 from alta_common.errors import UnavailableError
 from alta_common.testing.waiting import eventually
-from alta_emulators.faults import Hang, RefusedError
+from alta_emulators.faults import Hang, Pause, RefusedError
 from alta_emulators.speech_testing import BUCKET, HASTY, EmulatedSpeech, heard
 from alta_transcription.engines.engine import SpeechOptions
 
@@ -74,7 +74,7 @@ async def test_what_the_operation_tells_of_itself_is_progress(google: EmulatedSp
         await go_on.wait()
         return []
 
-    google.backend.hear = hear  # type: ignore[method-assign]
+    google.backend.hear = hear
 
     def progress(done: float, total: float) -> None:
         if (done, total) == (2, 5):
@@ -149,6 +149,26 @@ async def test_a_restarted_process_waits_for_the_operation_of_the_first(
     assert await operations.find("speech") is None
 
 
+async def test_a_process_that_is_stopped_while_google_begins_still_notes_what_it_pays_for(
+    google: EmulatedSpeech, operations: OperationStore, clip: Path
+) -> None:
+    google.operations.hold()
+    begun = asyncio.Event()
+    google.faults.plan("BatchRecognize", Pause(begun))
+    work = asyncio.ensure_future(heard(google.through_storage(), clip, operations))
+    await eventually(lambda: google.faults.calls["BatchRecognize"] == 1)
+
+    work.cancel()
+    begun.set()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+
+    noted = await operations.find("speech")
+    assert noted is not None
+    assert [noted.name] == google.operations.started
+    assert await google.objects(operations) != []
+
+
 async def test_an_operation_that_cannot_be_asked_for_goes_on(
     google: EmulatedSpeech, operations: OperationStore, clip: Path
 ) -> None:
@@ -197,7 +217,7 @@ async def test_work_that_nobody_wants_any_more_is_cancelled_at_google(
 class Forgetful(NoOperations):
     """Cannot remember anything."""
 
-    async def save(self, part: str, operation: RemoteOperation) -> None:  # noqa: ARG002 - as the protocol has it
+    async def save(self, _part: str, _operation: RemoteOperation) -> None:
         raise UnavailableError("the storage is away")
 
 

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from google.api_core.exceptions import from_grpc_status
 from google.cloud import documentai_v1 as documentai
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from alta_common.engines.google.calls import GoogleCalls, Patience
-from alta_common.engines.google.connection import check_client, close_client
+from alta_common.engines.google.api import GoogleApi
+from alta_common.engines.google.calls import Patience
 from alta_common.engines.google.errors import InputFault
 from alta_common.engines.google.limiter import Limiter
-from alta_common.engines.google.long_running import LongRunning
 from alta_ocr.engines.documentai_config import NAME, SHARD_PAGES, DocumentAiConfig
 
 FIELDS = (
@@ -57,11 +55,8 @@ FAULTS = (
 """How Google words what is wrong with a file."""
 
 
-class DocumentAiApi:
-    """A processor of Google's. `client` belongs to the running event loop; `close` closes it.
-
-    `poll_pause_seconds` are the first and the longest pause between two questions how far an operation has come.
-    """
+class DocumentAiApi(GoogleApi[documentai.DocumentProcessorServiceAsyncClient]):
+    """A processor of Google's."""
 
     def __init__(
         self,
@@ -69,25 +64,9 @@ class DocumentAiApi:
         config: DocumentAiConfig,
         limiter: Limiter,
         patience: Patience,
-        *,
-        poll_pause_seconds: tuple[float, float] = (1.0, 15.0),
     ) -> None:
+        super().__init__(NAME, client, FAULTS, limiter, patience)
         self.config = config
-        self._client = client
-        self._calls = GoogleCalls(NAME, limiter, FAULTS, patience)
-        first_pause, longest_pause = poll_pause_seconds
-        self.operations = LongRunning(
-            self._calls, client, first_pause_seconds=first_pause, longest_pause_seconds=longest_pause
-        )
-
-    def check(self) -> None:
-        """Raise `UnavailableError` when the connection is broken or Google refuses us. Asks Google nothing."""
-        check_client(self._client)
-        self._calls.check()
-
-    async def close(self) -> None:
-        """Close the connection; running calls fail."""
-        await close_client(self._client)
 
     async def process(self, content: bytes, media_type: str, language: str | None) -> Any:
         """Return the `Document` that is read in a file of few pages.
@@ -129,10 +108,6 @@ class DocumentAiApi:
         )
         answer = await self._calls.call(self._client.batch_process_documents, request)
         return str(answer.operation.name)
-
-    def failure_of(self, code: int, message: str) -> Exception:
-        """Return what to raise for the status of one file of a batch."""
-        return self._calls.translated(from_grpc_status(code, message))  # type: ignore[no-untyped-call]  # has no types
 
     def _options(self, language: str | None) -> documentai.ProcessOptions:
         # The language is a hint, which Google weighs against what it sees.

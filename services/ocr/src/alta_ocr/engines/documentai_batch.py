@@ -29,7 +29,6 @@ from alta_ocr.engines.plan import Whole
 log = structlog.get_logger()
 
 _PART = "batch"
-_LAST_MOMENT_SECONDS = 10.0
 _INPUT = re.compile(r"/(\d+)-\d+$")
 _SHARD = re.compile(r"(\d+)\.json$")
 
@@ -108,24 +107,8 @@ class BatchReader:
                 key = f"{operations.folder}/in/{numbers[0]}-{numbers[-1]}"
                 await self._bucket.put_file(key, part.path, part.media_type)
                 files.append((self._bucket.uri_of(key), part.media_type))
-        beginning = asyncio.create_task(self._begin(files, operations, language))
-        try:
-            operation = await asyncio.shield(beginning)
-        except asyncio.CancelledError:
-            # We are being stopped just when Google may have begun: a moment more, for its name is worth money.
-            await asyncio.wait([beginning], timeout=_LAST_MOMENT_SECONDS)
-            beginning.cancel()
-            raise
-        log.info("documentai.batch_started", operation=operation.name, pages=whole.pages, files=len(files))
-        return operation
-
-    async def _begin(
-        self, files: list[tuple[str, str]], operations: Operations, language: str | None
-    ) -> RemoteOperation:
-        name = await self._api.begin(files, self._bucket.uri_of(f"{operations.folder}/out"), language)
-        operation = RemoteOperation(name=name, started_at=utc_now(), inputs=tuple(uri for uri, _ in files))
-        await operations.save(_PART, operation)
-        return operation
+        starting = self._api.begin(files, self._bucket.uri_of(f"{operations.folder}/out"), language)
+        return await self._api.operations.begin(starting, operations, _PART, tuple(uri for uri, _ in files))
 
     async def _outcome_of(self, operation: RemoteOperation, whole: Whole, operations: Operations) -> ReadPages:
         try:

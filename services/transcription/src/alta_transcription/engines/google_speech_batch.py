@@ -8,7 +8,6 @@ import structlog
 from google.cloud.speech_v2.types import cloud_speech
 from google.longrunning.operations_pb2 import Operation
 
-from alta_common.clock import utc_now
 from alta_common.engines.google.long_running import OperationNotFoundError
 from alta_common.engines.operations import Operations, RemoteOperation
 from alta_common.engines.port import EngineError
@@ -61,21 +60,9 @@ class BatchRecognizer:
         uri = self._bucket.uri_of(key)
         try:
             await self._bucket.put_file(key, flac, "audio/flac")
-            name = await self._api.begin(uri, language)
-            begun = RemoteOperation(name=name, started_at=utc_now(), inputs=(uri,))
-            await self._remember(begun, operations)
+            return await self._api.operations.begin(self._api.begin(uri, language), operations, _PART, (uri,))
         except Exception:
             await self._remove_input(operations)
-            raise
-        log.info("google.operation_started", operation=name)
-        return begun
-
-    async def _remember(self, begun: RemoteOperation, operations: Operations) -> None:
-        try:
-            await operations.save(_PART, begun)
-        except Exception:
-            # Nobody would find it again: it must not go on at our expense.
-            await self._api.operations.cancel(begun.name)
             raise
 
     async def _outcome_of(self, begun: RemoteOperation, operations: Operations, percent: Percent) -> Any:
@@ -107,7 +94,7 @@ class BatchRecognizer:
             raise EngineError("engine_failed", "The engine's answer does not speak of this recording.")
         result = response.results[uri]
         if result.error.code:
-            raise self._api.fault(result.error)
+            raise self._api.failure_of(result.error.code, result.error.message)
         return result
 
     async def _remove_input(self, operations: Operations) -> None:

@@ -31,13 +31,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a call may take. What takes longer is for the job queue to try again, or for the job's own limit."""
+    """How long a call may take. What takes longer is for the job queue to try again, or for the job's own limit.
+
+    How far an operation has come is asked after `first_poll_seconds`, then ever more seldom.
+    """
 
     attempt_seconds: float = 120.0
     total_seconds: float = 300.0
     """All attempts and the pauses between them; waiting for the limiter's turn does not count."""
     first_pause_seconds: float = 1.0
     longest_pause_seconds: float = 30.0
+    first_poll_seconds: float = 1.0
+    longest_poll_seconds: float = 15.0
 
 
 class GoogleCalls:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import grpc
 import structlog
-from google.api_core.exceptions import GoogleAPICallError
+from google.api_core.exceptions import GoogleAPICallError, from_grpc_status
 
 from alta_common.engines.port import EngineError, InputError
 from alta_common.errors import UnavailableError
@@ -63,6 +63,12 @@ def blame_for(error: GoogleAPICallError, faults: Sequence[InputFault] = ()) -> B
         # No quota, but a message that does not fit: it never will.
         return "input"
     return "moment"
+
+
+def error_of(code: int, message: str) -> GoogleAPICallError:
+    """Return the error that a status (`google.rpc.Status`) inside of an answer stands for."""
+    error: GoogleAPICallError = from_grpc_status(code, message)  # type: ignore[no-untyped-call]  # has no types
+    return error
 
 
 def translated(error: GoogleAPICallError, api: str, faults: Sequence[InputFault]) -> Exception:
