@@ -13,6 +13,8 @@ from alta_stack.settings import plain_environment
 
 USER = "alta"
 _NAMES = frozenset({"beam.smp", "epmd", "erl_child_setup", "inet_gethost", "rabbitmq-server"})
+# The last one spreads the partitions of ordered consumers (docs/adr/0017).
+_PLUGINS = ("rabbitmq_management", "rabbitmq_prometheus", "rabbitmq_consistent_hash_exchange")
 # Erlang's schedulers spin while they wait; on a developer's machine the processor has better things to do.
 _QUIET = "+sbwt none +sbwtdcpu none +sbwtdio none"
 
@@ -102,8 +104,7 @@ class RabbitmqServer:
             "log.file = false",
         ]
         config.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        plugins = "[rabbitmq_management,rabbitmq_prometheus].\n"
-        (self._folder / "enabled_plugins").write_text(plugins, encoding="utf-8")
+        (self._folder / "enabled_plugins").write_text(f"[{','.join(_PLUGINS)}].\n", encoding="utf-8")
 
     def _environment(self) -> dict[str, str]:
         folder = self._folder
