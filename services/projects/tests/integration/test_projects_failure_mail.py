@@ -173,6 +173,21 @@ async def test_a_crash_before_the_commit_loses_no_mail(
     assert len(await failing.mails(bob)) == 1
 
 
+async def test_a_failure_that_is_being_changed_is_told_of_the_next_time(
+    bob: Any, project: dict[str, Any], failing: Failing, mail: FailureMail, sessions: Sessions
+) -> None:
+    document = await failing.document(bob, project, "a.pdf")
+    async with sessions.begin() as session:
+        held = text("SELECT id FROM projects.media_item WHERE id = :id FOR UPDATE")
+        await session.execute(held, {"id": document["id"]})
+        await mail.tell()
+    assert await failing.mails(bob) == []
+
+    await mail.tell()
+
+    assert len(await failing.mails(bob)) == 1
+
+
 async def test_nobody_is_written_to_who_left_or_is_not_known(
     api: Any, ada: Any, bob: Any, project: dict[str, Any], failing: Failing, mail: FailureMail, sessions: Sessions
 ) -> None:

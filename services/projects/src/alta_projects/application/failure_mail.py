@@ -56,14 +56,16 @@ class FailureMail:
             if uploader is None:
                 return False
             first = await failures.lock_first(uploader, _SHOWN)
-            count = await failures.mark_told(uploader, now)
-            await self._write(session, uploader, first, count)
-        return count > 0
+            if not first:
+                # Each of them is being changed just now: read again, perhaps. What is left is told the next time.
+                return False
+            await self._write(session, uploader, first, await failures.mark_told(uploader, now))
+        return True
 
     async def _write(self, session: AsyncSession, uploader: Uploader, first: Sequence[MediaItem], count: int) -> None:
         if uploader.email is None or not uploader.is_member:
             log.info("failures.nobody_to_tell", project_id=str(uploader.project_id), count=count)
-        elif first:
+        else:
             await self._outbox.add(session, _mail(uploader, uploader.email, first, count))
             failures_told.inc(count)
             log.info("failures.told", project_id=str(uploader.project_id), count=count)
