@@ -215,7 +215,7 @@ async def test_news_that_are_lost_are_found_later(another: Any, ada: Any, tokens
         await stream.has("document.queued")
 
 
-@pytest.mark.parametrize("after", ["2", "99", "gibberish"])
+@pytest.mark.parametrize("after", ["2", "99", "gibberish", pytest.param("9" * 5000, id="endless")])
 async def test_who_was_away_for_too_long_is_told_to_read_again(
     api: Any, ada: Any, tokens: TokenMaker, sessions: Sessions, results: ResultService, engines: Any, after: str
 ) -> None:

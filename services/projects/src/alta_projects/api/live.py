@@ -1,6 +1,7 @@
 """The route of live events: Server-Sent Events (WHATWG HTML, 9.2)."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Annotated
@@ -28,6 +29,7 @@ router = APIRouter(prefix="/v1/projects", tags=["Projects"])
 _RETRY_MS = 3000
 # A client that takes nothing for so long is gone, or as good as gone.
 _STALLED_SECONDS = 30.0
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 LastEventId = Annotated[
     str | None, Header(alias="Last-Event-ID", description="The `id` of the last event that you have; sent by browsers.")
@@ -129,7 +131,7 @@ def _number(last_event_id: str | None) -> int | None:
     """Return the number that a client goes on from; one that was never given out for what is none."""
     if last_event_id is None or not last_event_id.strip():
         return None
-    return int(last_event_id) if last_event_id.isascii() and last_event_id.isdecimal() else -1
+    return int(last_event_id) if _NUMBER.fullmatch(last_event_id) else -1
 
 
 def _item(event: LiveEvent) -> str:
