@@ -69,6 +69,20 @@ async def test_cancelling_again_changes_nothing(
     assert await storage.size(cancellation_key(document["id"], 1)) == 0
 
 
+async def test_the_marker_of_a_run_that_is_cancelled_again_much_later_is_swept_too(
+    ada: Any, document: dict[str, Any], sessions: Sessions
+) -> None:
+    path = f"/v1/documents/{document['id']}/cancel"
+    await ada.http.post(path)
+    async with sessions.begin() as session:
+        # As the sweep does after a week.
+        await session.execute(text("DELETE FROM projects.unclaimed_object"))
+
+    await ada.http.post(path)
+
+    assert cancellation_key(document["id"], 1) in await condemned(sessions)
+
+
 async def test_what_comes_late_of_a_cancelled_run_has_no_effect(
     ada: Any, document: dict[str, Any], results: ResultService, engines: Any, sessions: Sessions
 ) -> None:

@@ -38,9 +38,13 @@ class Cancellations:
     async def add(self, session: AsyncSession, items: Sequence[MediaItem], reason: CancelReason) -> None:
         """Say in this transaction that the present runs of `items`, whose rows are locked, are not wanted any more."""
         await self._outbox.add(session, *(item.cancellation(reason) for item in items))
-        await UnclaimedObjectRepository(session).condemn(markers_of(items), utc_now() + _MARKED_FOR)
+        await self.expect_marks(session, items)
         for item in items:
             runs_called_off.labels(item.kind, reason).inc()
+
+    async def expect_marks(self, session: AsyncSession, items: Sequence[MediaItem]) -> None:
+        """Have the sweep remove the markers of `items` one day. `add` does it; who writes them once more does again."""
+        await UnclaimedObjectRepository(session).condemn(markers_of(items), utc_now() + _MARKED_FOR)
 
     async def mark(self, items: Iterable[MediaItem]) -> None:
         """Write the markers, after the commit. Never fails: what cannot be written now costs work, and no more."""

@@ -54,6 +54,8 @@ class RunService:
             if item.cancel():
                 await self._cancellations.add(session, [item], "cancelled")
                 await self._note(session, f"{item.kind}.cancelled", item, caller)
+            else:
+                await self._cancellations.expect_marks(session, [item])
         # Of one that was cancelled before too: the first time may not have got as far as this.
         await self._cancellations.mark([item])
         await self._changes.announce(item.id, item.project_id)
