@@ -254,6 +254,21 @@ async def test_a_google_that_does_not_answer_for_a_while_costs_nothing(
     assert len(google.operations.started) == 1
 
 
+async def test_progress_stays_within_the_document_when_its_parts_turn_out_to_be_too_heavy(
+    google: Any, serve: Any, long_pdf: Callable[[int], Path]
+) -> None:
+    await serve()
+    heavy = RefusedError(grpc.StatusCode.INVALID_ARGUMENT, "Request payload size exceeds the limit: 9 bytes.")
+    # The first part is read; the second is refused, and so are its halves, down to a page.
+    google.faults.plan("ProcessDocument", None, *[heavy] * 4)
+    steps: list[tuple[int, int]] = []
+
+    reading = await google.read(google.engine(at_once=1), long_pdf(30), steps)
+
+    assert numbers_in(reading) == expected(30)
+    assert steps == [(0, 30), (15, 30), (30, 30)]
+
+
 async def test_without_a_bucket_a_long_document_is_read_in_parts(
     google: Any, serve: Any, owed: Request, long_pdf: Callable[[int], Path]
 ) -> None:

@@ -152,7 +152,8 @@ class _Job:
     @property
     def done(self) -> int:
         """Return how many pages are read."""
-        return sum(len(pages.pages) for pages in self.read.values())
+        # A document whose parts were read one by one may have turned out to need a batch, which reads all of it again.
+        return len(set().union(*self.read))
 
     def take(self, numbers: range, pages: ReadPages) -> None:
         """Note that some pages have been read."""
