@@ -1,3 +1,5 @@
+import errno
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -33,3 +35,17 @@ def test_what_a_killed_process_held_is_removed_and_what_is_held_is_not(tmp_path:
 
     assert not abandoned.exists()
     assert other.exists()
+
+
+def test_what_could_not_be_removed_is_removed_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_folder: Path) -> None:
+        raise OSError(errno.EIO, "the disk is ill")
+
+    abandoned = tmp_path / f"{PREFIX}abandoned"
+    abandoned.mkdir()
+    with monkeypatch.context() as ill:
+        ill.setattr(shutil, "rmtree", fail)
+        assert remove_abandoned(PREFIX) == 0
+
+    assert remove_abandoned(PREFIX) == 1
+    assert not abandoned.exists()

@@ -24,10 +24,8 @@ def remove_abandoned(prefix: str) -> int:
     """Remove the folders whose process was killed, with the files of our users in them; return how many."""
     removed = 0
     for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
-        with suppress(OSError):
-            lock = _lock(folder)
+        with suppress(OSError), _locked(folder):
             shutil.rmtree(folder)
-            os.close(lock)
             removed += 1
     return removed
 
@@ -41,6 +39,15 @@ def _locked_folder(prefix: str) -> tuple[Path, int]:
             if folder.exists():
                 return folder, lock
             os.close(lock)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    lock = _lock(folder)
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _lock(folder: Path) -> int:
