@@ -4,6 +4,7 @@ Limits and messages as of November 2026: https://cloud.google.com/document-ai/li
 """
 
 import io
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -17,7 +18,7 @@ from google.protobuf.json_format import MessageToJson
 from PIL import Image, UnidentifiedImageError
 
 from alta_emulators.cloud_storage import CloudStorage
-from alta_emulators.faults import Faults, RefusedError
+from alta_emulators.faults import REMEMBERED_REQUESTS, Faults, RefusedError
 from alta_emulators.operations import Operations, RunningOperation
 from alta_emulators.rpc import plus, service, starting
 
@@ -56,7 +57,7 @@ class DocumentLimits:
 
 
 class DocumentService:
-    """The service. What arrived stands in `requests`, online and batch."""
+    """The service. What arrived last stands in `requests`, online and batch."""
 
     def __init__(
         self,
@@ -66,7 +67,9 @@ class DocumentService:
         storage: CloudStorage | None = None,
         limits: DocumentLimits | None = None,
     ) -> None:
-        self.requests: list[documentai.ProcessRequest | documentai.BatchProcessRequest] = []
+        self.requests: deque[documentai.ProcessRequest | documentai.BatchProcessRequest] = deque(
+            maxlen=REMEMBERED_REQUESTS
+        )
         self._backend = backend
         self._operations = operations
         self._faults = faults

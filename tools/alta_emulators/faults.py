@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import grpc
 
+REMEMBERED_REQUESTS = 20
+"""How many of the last requests a service holds for a test to look at: each has a file in it."""
+
 
 class RefusedError(Exception):
     """The service answers with an error of gRPC."""

@@ -1,6 +1,7 @@
 """Long-running operations (google.longrunning.Operations), of all services of one emulator."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -42,6 +43,7 @@ class Operations:
         self._faults = faults
         self._operations: dict[str, Operation] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._numbers = itertools.count(1)
         self._go = asyncio.Event()
         self._go.set()
 
@@ -55,7 +57,7 @@ class Operations:
 
     def start(self, parent: str, work: Work) -> Operation:
         """Begin `work` in the background; return the operation, named below `parent` (`projects/p/locations/us`)."""
-        name = f"{parent}/operations/{len(self._operations) + 1}"
+        name = f"{parent}/operations/{next(self._numbers)}"
         operation = Operation(name=name)
         self._operations[name] = operation
         self._tasks[name] = asyncio.create_task(self._run(operation, work))

@@ -5,6 +5,7 @@ Limits: https://cloud.google.com/speech-to-text/v2/quotas (November 2026); encod
 
 import math
 import re
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ from google.cloud.speech_v2.types import cloud_speech
 from google.longrunning.operations_pb2 import Operation
 
 from alta_emulators.cloud_storage import CloudStorage
-from alta_emulators.faults import Faults, RefusedError
+from alta_emulators.faults import REMEMBERED_REQUESTS, Faults, RefusedError
 from alta_emulators.operations import Operations, RunningOperation
 from alta_emulators.rpc import Method, plus, service
 from alta_emulators.sound import Sound, listen
@@ -48,7 +49,7 @@ class SpeechLimits:
 
 
 class SpeechService:
-    """The service. What arrived stands in `requests`."""
+    """The service. What arrived last stands in `requests`."""
 
     def __init__(
         self,
@@ -58,7 +59,9 @@ class SpeechService:
         storage: CloudStorage | None = None,
         limits: SpeechLimits | None = None,
     ) -> None:
-        self.requests: list[speech_v2.RecognizeRequest | speech_v2.BatchRecognizeRequest] = []
+        self.requests: deque[speech_v2.RecognizeRequest | speech_v2.BatchRecognizeRequest] = deque(
+            maxlen=REMEMBERED_REQUESTS
+        )
         self._backend = backend
         self._operations = operations
         self._faults = faults

@@ -135,7 +135,7 @@ async def test_google_takes_40_megapixels_whatever_is_read_here(google: Any, ser
         await google.read(engine, image_file(Image.new("1", (8000, 6000)), "huge.png"))
 
     assert refused.value.code == "image_too_large"
-    assert service.requests == []
+    assert not service.requests
 
 
 async def test_a_pdf_that_only_its_owner_may_change_is_sent_without_its_encryption(
