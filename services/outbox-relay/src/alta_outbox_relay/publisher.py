@@ -3,55 +3,62 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter, itemgetter
 
-import aio_pika
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection, DeliveryMode
-from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed, DeliveryError, PublishError
-from opentelemetry.trace import SpanKind
+from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
 
-from alta_common.contracts.event import CONTENT_TYPE, MAX_EVENT_BYTES
-from alta_common.contracts.registry import EXCHANGES
-from alta_common.messaging.broker import named
-from alta_common.messaging.topology import declare_topology, is_broadcast
-from alta_common.telemetry.context import span
+from alta_common.messaging.broker import address_of
+from alta_common.messaging.topology import declare_topology
 from alta_outbox_relay import metrics
-from alta_outbox_relay.event import PendingEvent
+from alta_outbox_relay.amqp import spans
+from alta_outbox_relay.amqp.address import Address
+from alta_outbox_relay.amqp.connection import Connection
+from alta_outbox_relay.amqp.errors import BrokerLostError, FaultyEventError
+from alta_outbox_relay.amqp.ledger import Entry, Refusal, Sent, Sink
+from alta_outbox_relay.event import Failure, PendingEvent
+
+__all__ = ["BrokerLostError", "FaultyEventError", "Publisher", "RefusedError", "Sink"]
 
 log = structlog.get_logger()
 
-_TRANSPORT_ERRORS = (AMQPError, OSError, TimeoutError, RuntimeError)
-_LONGEST_PAUSE = 5.0
-_BLOCKED_LOOK = 0.5
-_CLOSE_SECONDS = 5
-
-
-class FaultyEventError(Exception):
-    """The event itself is wrong; publishing it again cannot help."""
+_TRANSPORT_ERRORS = (AMQPError, BrokerLostError, OSError, TimeoutError, RuntimeError)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+# A connection that lives shorter than this is no reason to try again at once.
+_SETTLED_SECONDS = 5.0
+_NANOS = 1_000_000_000
 
 
 class RefusedError(Exception):
     """The broker did not take the event: no queue hears it, or it was nacked."""
 
 
-class BrokerLostError(Exception):
-    """The connection ended before the confirm; the event may have arrived or not."""
-
-
 class Publisher:
-    """Publishes events once it is `ready`. `run` keeps it connected."""
+    """Publishes events once it is `ready`, up to `window` of them unconfirmed. `run` keeps it connected."""
 
-    def __init__(self, rabbitmq_url: str) -> None:
+    def __init__(self, rabbitmq_url: str, window: int = 1000) -> None:
         self.ready = asyncio.Event()
         self._url = rabbitmq_url
-        self._channel: AbstractChannel | None = None
+        self._address = Address.parse(rabbitmq_url, name="outbox-relay")
+        self._window = window
+        self._connection: Connection | None = None
         self._listeners: list[Callable[[], None]] = []
 
-    def when_ready(self, act: Callable[[], None]) -> None:
-        """Have `act` called each time that the publisher becomes ready."""
+    def when_room(self, act: Callable[[], None]) -> None:
+        """Have `act` called when it becomes ready, and whenever there is room again."""
         self._listeners.append(act)
+
+    when_ready = when_room
+
+    @property
+    def room(self) -> int:
+        """Say how many more events may be sent now: none while not connected, blocked, or the socket is full."""
+        connection = self._connection
+        if connection is None or not connection.takes_more:
+            return 0
+        return self._window - len(connection.ledger.unconfirmed)
 
     async def check(self) -> None:
         """Raise `BrokerLostError` while the broker is not connected."""
@@ -60,138 +67,156 @@ class Publisher:
 
     async def run(self) -> None:
         """Connect, and connect again whenever the connection or its channel ends, until cancelled."""
-        pause = 0.1
+        pause = _FIRST_PAUSE
         while True:
+            started = time.monotonic()
             try:
-                await declare_topology(self._url)
-            except ChannelPreconditionFailed as error:
-                # Somebody declared a queue differently. Its events can be published all the same, and the others too.
-                log.exception("topology.differs", error=repr(error))
+                await self._declare_topology()
+                reason = await self._stay_connected()
             except _TRANSPORT_ERRORS as error:
-                pause = await self._wait_for_broker(error, pause)
-                continue
-            try:
-                await self._stay_connected()
-                pause = 0.1
-            except _TRANSPORT_ERRORS as error:
-                pause = await self._wait_for_broker(error, pause)
+                log.warning("broker.awaited", broker=address_of(self._url), error=repr(error))
+            else:
+                log.warning("broker.lost", reason=str(reason))
+            if time.monotonic() - started >= _SETTLED_SECONDS:
+                pause = _FIRST_PAUSE
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def send(self, events: Sequence[PendingEvent], sink: Sink) -> None:
+        """Publish events, `room` of them at the most; the sink hears what becomes of each.
+
+        Raises `BrokerLostError` when not connected: then none was sent.
+        """
+        connection = self._connection
+        if connection is None or not connection.is_open:
+            raise BrokerLostError("the broker is not connected")
+        if len(events) > self.room:
+            raise ValueError(f"{len(events)} events at once, but there is room for {self.room}")
+        at, at_nanos = time.perf_counter(), time.time_ns()
+        faulty: list[Failure] = []
+        for schema, some in groupby(events, attrgetter("schema")):
+            faulty += connection.publish(some, Sent(sink, schema, at, at_nanos))
+        for failure in faulty:
+            sink.faulty(failure)
 
     async def publish(self, event: PendingEvent) -> None:
         """Publish one event and wait for its confirm, for as long as the broker is blocked if need be.
 
         Raises `FaultyEventError`, `RefusedError`, `BrokerLostError`.
         """
-        _check(event)
-        started = time.perf_counter()
-        traceparent = event.headers.get("traceparent")
-        # The span belongs to the trace that the event was written in and links to its place there; the message
-        # carries that place unchanged, so that the consumer continues from the writer and not from us.
-        with span(
-            f"send {event.exchange}",
-            traceparent=traceparent,
-            links=[traceparent] if traceparent else [],
-            kind=SpanKind.PRODUCER,
-            attributes={
-                "messaging.system": "rabbitmq",
-                "messaging.operation.type": "send",
-                "messaging.destination.name": event.exchange,
-                "messaging.rabbitmq.destination.routing_key": event.routing_key,
-                "messaging.message.id": str(event.event_id),
-            },
-        ):
-            await self._send(event)
-        metrics.published.labels(event.schema).inc()
-        metrics.confirm_seconds.labels(event.schema).observe(time.perf_counter() - started)
+        while self.room <= 0:
+            await self.check()
+            room = asyncio.Event()
+            self._listeners.append(room.set)
+            try:
+                await room.wait()
+            finally:
+                self._listeners.remove(room.set)
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.send([event], _Waiting(settled))
+        await settled
 
-    async def _send(self, event: PendingEvent) -> None:
-        channel = self._channel
-        if channel is None:
-            raise BrokerLostError("the broker is not connected")
-        try:
-            exchange = await channel.get_exchange(event.exchange, ensure=False)
-            # Without a timeout: while an alarm blocks us the broker still has what was sent, and would get it twice.
-            # A peer that is gone is noticed by heartbeats.
-            heard_by_a_queue = not is_broadcast(event.routing_key)
-            await exchange.publish(_message(event), event.routing_key, mandatory=heard_by_a_queue)
-        except PublishError as error:
-            metrics.returns.labels(event.schema).inc()
-            raise RefusedError(f"no queue hears {event.routing_key} at {event.exchange}") from error
-        except DeliveryError as error:
-            metrics.nacks.labels(event.schema).inc()
-            raise RefusedError(f"the broker refused it: {error!r}") from error
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            # A channel that ends cancels whoever waits for a confirm on it.
-            raise BrokerLostError("the channel ended before the confirm") from error
-        except _TRANSPORT_ERRORS as error:
-            raise BrokerLostError(repr(error)) from error
-        except (ValueError, TypeError, OverflowError) as error:
-            raise FaultyEventError(f"it cannot be written as AMQP: {error}") from error
+    def settled(self) -> None:
+        """Tell the sinks what the broker has said."""
+        connection = self._connection
+        assert connection is not None
+        ledger = connection.ledger
+        confirmed, ledger.confirmed = ledger.confirmed, []
+        refused, ledger.refused = ledger.refused, []
+        now = time.perf_counter()
+        tracing = spans.is_tracing()
+        for sink, events in _confirmed(confirmed, now, tracing):
+            sink.confirmed(events)
+        for refusal in refused:
+            _refuse(refusal, now, tracing)
+        self._tell_room()
 
-    async def _stay_connected(self) -> None:
-        """Be ready until connection or channel ends."""
-        ended = asyncio.Event()
-        connection = await aio_pika.connect(named(self._url, "outbox-relay"), timeout=10)
+    def changed(self) -> None:
+        """Note that the connection is blocked, or not any more, or that its socket has room."""
+        connection = self._connection
+        metrics.blocked.set(1 if connection is not None and connection.is_blocked else 0)
+        self._tell_room()
+
+    def ended(self) -> None:
+        """Tell the sinks what was lost with the connection."""
+        connection, self._connection = self._connection, None
+        self.ready.clear()
+        metrics.connected.set(0)
+        metrics.blocked.set(0)
+        if connection is None:
+            return
+        for sink, some in groupby(connection.ledger.abandon(), lambda entry: entry[1].sink):
+            sink.lost([event for event, _ in some])
+        self._tell_room()
+
+    async def _declare_topology(self) -> None:
         try:
-            connection.close_callbacks.add(lambda *_: ended.set())
-            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-            channel.close_callbacks.add(lambda *_: ended.set())
-            self._channel = channel
-            self.ready.set()
-            for act in self._listeners:
-                act()
+            await declare_topology(self._url)
+        except ChannelPreconditionFailed as error:
+            # Somebody declared a queue differently. Its events can be published all the same, and the others too.
+            log.exception("topology.differs", error=repr(error))
+
+    async def _stay_connected(self) -> BrokerLostError:
+        """Be ready until connection or channel ends; return why it did."""
+        connection = Connection(self._address, self)
+        try:
+            await connection.open()
+            self._connection = connection
             metrics.connected.set(1)
             log.info("broker.connected")
-            await _watch_blocked(connection, ended)
+            self.ready.set()
+            self.changed()
+            return await connection.wait_ended()
         finally:
-            self.ready.clear()
-            self._channel = None
-            metrics.connected.set(0)
-            metrics.blocked.set(0)
-            with suppress(*_TRANSPORT_ERRORS):
-                async with asyncio.timeout(_CLOSE_SECONDS):
-                    await connection.close()
-        log.warning("broker.lost")
+            await connection.close()
 
-    async def _wait_for_broker(self, error: BaseException, pause: float) -> float:
-        log.warning("broker.awaited", error=repr(error))
-        await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
-        return min(pause * 2, _LONGEST_PAUSE)
+    def _tell_room(self) -> None:
+        for act in tuple(self._listeners):
+            act()
 
 
-async def _watch_blocked(connection: AbstractConnection, ended: asyncio.Event) -> None:
-    """Return when the connection has ended; until then, note whether the broker blocks it."""
-    while not ended.is_set():
-        transport = connection.transport
-        if transport is not None:
-            unblocked = asyncio.ensure_future(transport.connection.ready())
-            done, _ = await asyncio.wait({unblocked}, timeout=0.01)
-            unblocked.cancel()
-            metrics.blocked.set(0 if done else 1)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_BLOCKED_LOOK):
-                await ended.wait()
+def _confirmed(entries: list[Entry], now: float, tracing: bool) -> Iterable[tuple[Sink, list[PendingEvent]]]:
+    """Count what was confirmed, and sort it by who wants to hear of it."""
+    by_sink: dict[int, tuple[Sink, list[PendingEvent]]] = {}
+    for sent, some in groupby(entries, itemgetter(1)):
+        events = [event for event, _ in some]
+        seconds = now - sent.at
+        metrics.published.labels(sent.schema).inc(len(events))
+        metrics.confirm_seconds.observe(sent.schema, seconds, len(events))
+        if tracing:
+            for event in events:
+                spans.record(event, sent.at_nanos, sent.at_nanos + int(seconds * _NANOS))
+        by_sink.setdefault(id(sent.sink), (sent.sink, []))[1].extend(events)
+    return by_sink.values()
 
 
-def _check(event: PendingEvent) -> None:
-    # One unknown exchange among many publishes in flight would close the channel under all of them.
-    if event.exchange not in EXCHANGES:
-        raise FaultyEventError(f"exchange {event.exchange!r} is not one of ours")
-    if len(event.body) > MAX_EVENT_BYTES:
-        raise FaultyEventError(f"it has {len(event.body)} bytes, {MAX_EVENT_BYTES} are allowed")
+def _refuse(refusal: Refusal, now: float, tracing: bool) -> None:
+    event, sent = refusal.entry
+    (metrics.returns if refusal.returned else metrics.nacks).labels(sent.schema).inc()
+    if tracing:
+        spans.record(event, sent.at_nanos, sent.at_nanos + int((now - sent.at) * _NANOS), refusal.reason)
+    sent.sink.refused(Failure(event, refusal.reason))
 
 
-def _message(event: PendingEvent) -> aio_pika.Message:
-    return aio_pika.Message(
-        event.body,
-        content_type=CONTENT_TYPE,
-        delivery_mode=DeliveryMode.PERSISTENT,
-        message_id=str(event.event_id),
-        type=event.event_type,
-        timestamp=event.created_at,
-        app_id=event.exchange.removesuffix(".events"),
-        correlation_id=event.correlation_id,
-        headers=dict(event.headers),
-    )
+class _Waiting:
+    """Hears of one event, for somebody who waits for it."""
+
+    def __init__(self, settled: asyncio.Future[None]) -> None:
+        self._settled = settled
+
+    def confirmed(self, _: list[PendingEvent]) -> None:
+        if not self._settled.done():
+            self._settled.set_result(None)
+
+    def refused(self, failure: Failure) -> None:
+        self._fail(RefusedError(failure.reason))
+
+    def faulty(self, failure: Failure) -> None:
+        self._fail(FaultyEventError(failure.reason))
+
+    def lost(self, _: list[PendingEvent]) -> None:
+        self._fail(BrokerLostError("the connection ended before the confirm"))
+
+    def _fail(self, error: Exception) -> None:
+        if not self._settled.done():
+            self._settled.set_exception(error)
