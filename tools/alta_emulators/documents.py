@@ -117,7 +117,7 @@ class DocumentService:
             folder = f"{output.gcs_uri.rstrip('/')}/{running.name.rpartition('/')[2]}/{number}"
             metadata.individual_process_statuses.append(await self._read_one(document, folder, output))
         failed = [status for status in metadata.individual_process_statuses if status.status.code]
-        metadata.state = states.FAILED if failed else states.SUCCEEDED  # type: ignore[assignment]  # proto-plus takes it
+        metadata.state = states(states.FAILED if failed else states.SUCCEEDED)
         running.tell(documentai.BatchProcessMetadata.pb(metadata))
         if len(failed) == len(metadata.individual_process_statuses):
             raise _invalid("Failed to process all documents.")

@@ -3,7 +3,7 @@
 from alta_common.db.migrations import run_env
 
 # Imported for their tables.
-from alta_projects.models import (  # noqa: F401
+from alta_projects.models import (  # noqa: F401  # as above
     document,
     live_event,
     member,

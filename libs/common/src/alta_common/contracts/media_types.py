@@ -56,6 +56,7 @@ _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 
 # A sampling rate that exists, and the version of a bit stream that decoders know (ETSI TS 102 366, annex E included).
 _AC3_NO_RATE, _AC3_LAST_VERSION = 3, 16
+_AC3_HEAD = 6  # bytes; the last of them holds the version
 
 
 # Major brands of ISO base media that hold pictures and not sound: those in HEVC, and others.
@@ -68,7 +69,7 @@ def _mpeg_audio(head: bytes) -> bool:
 
 
 def _ac3(head: bytes) -> bool:
-    has_frame = head.startswith(b"\x0b\x77") and len(head) > 5  # noqa: PLR2004  # the sixth byte holds the version
+    has_frame = head.startswith(b"\x0b\x77") and len(head) >= _AC3_HEAD
     return has_frame and head[4] >> 6 != _AC3_NO_RATE and head[5] >> 3 <= _AC3_LAST_VERSION
 
 

@@ -54,7 +54,7 @@ def _emulator_credentials() -> Signing:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    credentials: Signing = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
+    credentials: Signing = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]  # as above
         {
             "client_email": "emulator@alta.invalid",
             "token_uri": "https://alta.invalid/token",

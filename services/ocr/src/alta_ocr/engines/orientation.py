@@ -22,6 +22,8 @@ _CLEARLY = 0.02
 _STEEP = 0.5
 """The cosine of 60 degrees: further off the level no page is askew."""
 
+_HALF_TURN = 180
+
 _SAMPLED_LINES = 6
 _SAMPLED_PX = 400
 """Of the middle of a line, as high as the recogniser wants it: enough words to tell."""
@@ -98,8 +100,8 @@ def _angles(found: list[FoundLine]) -> list[tuple[FoundLine, float]]:
 
 def _along(line: FoundLine, direction: int) -> FoundLine:
     """Return `line` with its text running the way that `direction` (degrees) points, more or less."""
-    apart = (line.direction - direction) % 360
-    return line.reversed() if 90 < apart < 270 else line  # noqa: PLR2004  # degrees
+    apart = abs((line.direction - direction + _HALF_TURN) % (2 * _HALF_TURN) - _HALF_TURN)
+    return line.reversed() if apart > _HALF_TURN / 2 else line
 
 
 def _telling(found: list[FoundLine]) -> list[FoundLine]:

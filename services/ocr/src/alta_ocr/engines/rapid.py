@@ -186,7 +186,7 @@ def _strip(crop: Picture) -> Picture:
 
     height, width = crop.shape[:2]
     length = max(1, math.ceil(_STRIP_HEIGHT_PX * width / height))
-    return cv2.resize(crop, (length, _STRIP_HEIGHT_PX))  # type: ignore[return-value]
+    return np.asarray(cv2.resize(crop, (length, _STRIP_HEIGHT_PX)), dtype=np.uint8)
 
 
 def _padded(strip: Picture) -> Picture:

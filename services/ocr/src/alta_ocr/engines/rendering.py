@@ -172,7 +172,7 @@ class _decoding:  # noqa: N801  # reads like the block it opens
 
 def _bgr(image: Image.Image) -> Picture:
     if image.mode.startswith("I") or image.mode == "F":
-        return cv2.cvtColor(_to_8_bits(np.asarray(image)), cv2.COLOR_GRAY2BGR)  # type: ignore[return-value]
+        return np.asarray(cv2.cvtColor(_to_8_bits(np.asarray(image)), cv2.COLOR_GRAY2BGR), dtype=np.uint8)
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
@@ -208,4 +208,4 @@ def _shrunk(picture: Picture) -> Picture:
     scale = LONG_SIDE_PX / side
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     # Averaging keeps thin strokes that the engine's own shrinking would skip.
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -5,6 +5,7 @@ import importlib.metadata
 import math
 import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +32,14 @@ _WITHIN_A_WORD = 0.15
 
 _SAME_ROW = 0.4
 """Share of the lower piece's height that two pieces of a row have in common."""
+
+_TURNED: dict[int, Callable[[float, float, float, float], Box]] = {
+    # Where a box (shares of the page) comes to stand when its page is turned clockwise.
+    0: lambda x0, y0, x1, y1: (x0, y0, x1, y1),
+    90: lambda x0, y0, x1, y1: (1 - y1, x0, 1 - y0, x1),
+    180: lambda x0, y0, x1, y1: (1 - x1, 1 - y1, 1 - x0, 1 - y0),
+    270: lambda x0, y0, x1, y1: (y0, 1 - x1, y1, 1 - x0),
+}
 
 
 @dataclass(frozen=True)
@@ -133,15 +142,7 @@ def _runs_leftwards(text: str) -> bool:
 
 
 def _upright(word: PdfWord, rotation: int, width: float, height: float) -> PdfWord:
-    x0, y0, x1, y1 = word.box
-    if rotation == 0:
-        pass
-    elif rotation == 90:  # noqa: PLR2004  # degrees
-        x0, y0, x1, y1 = 1 - y1, x0, 1 - y0, x1
-    elif rotation == 180:  # noqa: PLR2004
-        x0, y0, x1, y1 = 1 - x1, 1 - y1, 1 - x0, 1 - y0
-    elif rotation == 270:  # noqa: PLR2004
-        x0, y0, x1, y1 = y0, 1 - x1, y1, 1 - x0
+    x0, y0, x1, y1 = _TURNED[rotation](*word.box)
     return PdfWord(word.text, (x0 * width, y0 * height, x1 * width, y1 * height), word.start)
 
 

@@ -15,6 +15,9 @@ _TILE_PX = 1600
 _OVERLAP_PX = 160
 """Twice the height of the highest line that stays whole at a seam."""
 
+_SAME = 0.5
+"""Of the smaller line: what is shared by two that are one."""
+
 
 def find_in_tiles(picture: Picture, find: Find) -> list[FoundLine]:
     """Return the lines of `picture`, looked at as a whole or, when it is tall, tile by tile."""
@@ -41,7 +44,7 @@ def without_doubles(lines: list[FoundLine]) -> list[FoundLine]:
     """Return `lines` without those that lie in others, as when two tiles saw one on different sides of their seam."""
     kept: list[tuple[FoundLine, Box]] = []
     for line, box in sorted(((line, bounds(line.quad)) for line in lines), key=lambda one: -_area(one[1])):
-        if not any(_overlap(box, other) > 0.5 for _, other in kept):  # noqa: PLR2004  # half of the smaller one
+        if not any(_overlap(box, other) > _SAME for _, other in kept):
             kept.append((line, box))
     return [line for line, _ in kept]
 

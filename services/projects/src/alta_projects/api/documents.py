@@ -1,9 +1,10 @@
 """Routes of documents."""
 
 from http import HTTPStatus
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from alta_common.contracts.media_types import DOCUMENT_TYPES
 from alta_common.contracts.results import OcrResult
@@ -76,7 +77,7 @@ async def get_document_content(document_id: UUID, one: OneItem) -> Response:
 async def get_document_result(
     document_id: UUID,
     results: ResultOf,
-    format: DocumentFormat = DocumentFormat.JSON,  # noqa: A002  the parameter's name in the API
+    wanted: Annotated[DocumentFormat, Query(alias="format")] = DocumentFormat.JSON,
     revision: Revision = None,
 ) -> Response:
     """Read what the document says: the canonical result, its text alone, or another format made from it.
@@ -85,7 +86,7 @@ async def get_document_result(
     409 `result_not_ready` while it is being read, `processing_failed` when it could not be, `processing_cancelled` when
     that was stopped.
     """
-    return await results.read(Document, document_id, DOCUMENT_FORMATS[format], revision)
+    return await results.read(Document, document_id, DOCUMENT_FORMATS[wanted], revision)
 
 
 @router.get("/documents/{document_id}/revisions", response_model=Page[DocumentRevisionOut], responses=NOT_MODIFIED)

@@ -1,9 +1,10 @@
 """Routes of voice samples."""
 
 from http import HTTPStatus
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from alta_common.contracts.media_types import VOICE_TYPES
 from alta_common.contracts.results import TranscriptResult
@@ -76,7 +77,7 @@ async def get_voice_sample_content(sample_id: UUID, one: OneItem) -> Response:
 async def get_voice_sample_result(
     sample_id: UUID,
     results: ResultOf,
-    format: TranscriptFormat = TranscriptFormat.JSON,  # noqa: A002  the parameter's name in the API
+    wanted: Annotated[TranscriptFormat, Query(alias="format")] = TranscriptFormat.JSON,
     revision: Revision = None,
 ) -> Response:
     """Read what was said: the canonical transcript, its text alone, or captions made from it.
@@ -85,7 +86,7 @@ async def get_voice_sample_result(
     one: 409 `result_not_ready` while it is being transcribed, `processing_failed` when it could not be,
     `processing_cancelled` when that was stopped.
     """
-    return await results.read(VoiceSample, sample_id, TRANSCRIPT_FORMATS[format], revision)
+    return await results.read(VoiceSample, sample_id, TRANSCRIPT_FORMATS[wanted], revision)
 
 
 @router.get("/voice-samples/{sample_id}/revisions", response_model=Page[VoiceSampleRevisionOut], responses=NOT_MODIFIED)

@@ -146,5 +146,5 @@ def ends_with(text: str, marks: tuple[str, ...]) -> bool:
 
 def _ends_sentence(text: str) -> bool:
     bare = text.lstrip("\"'([\u2018\u201c")
-    is_initial = len(bare) == 2 and bare[0].isupper() and bare[0] != "I" and bare[1] == "."  # noqa: PLR2004  "J."
+    is_initial = bare[:1].isupper() and bare[:1] != "I" and bare[1:] == "."
     return ends_with(text, SENTENCE_ENDS) and not is_initial and bare.casefold() not in _ABBREVIATIONS

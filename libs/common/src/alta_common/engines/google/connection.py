@@ -71,5 +71,5 @@ def check_client(client: Any) -> None:
 def _credentials(path: Path | None) -> Credentials | None:
     if path is None:
         return None
-    found: Credentials = Credentials.from_service_account_file(str(path), scopes=_SCOPES)  # type: ignore[no-untyped-call]
+    found: Credentials = Credentials.from_service_account_file(str(path), scopes=_SCOPES)  # type: ignore[no-untyped-call]  # no types
     return found

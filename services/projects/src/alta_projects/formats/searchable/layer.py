@@ -10,6 +10,8 @@ from alta_projects.formats.searchable.glyphless import ADVANCE, DESCENT, Glyphle
 from alta_projects.formats.searchable.lines import Baseline, Frame, PlacedRun, baseline_of, frame_of, runs_of
 from alta_projects.formats.searchable.placement import PageSpace
 
+_ROUNDS_TO_ZERO = 0.000005
+
 
 def text_layer(lines: Sequence[Line], space: PageSpace, font: GlyphlessFont, name: str) -> bytes:
     """Return the content stream that puts `lines` on a page without a trace, for the beginning of the page's content.
@@ -59,4 +61,4 @@ def _has_area(box: Box) -> bool:
 
 
 def _number(value: float) -> bytes:
-    return f"{value:.5f}".rstrip("0").rstrip(".").encode() if abs(value) >= 0.000005 else b"0"  # noqa: PLR2004  # rounds to 0
+    return f"{value:.5f}".rstrip("0").rstrip(".").encode() if abs(value) >= _ROUNDS_TO_ZERO else b"0"

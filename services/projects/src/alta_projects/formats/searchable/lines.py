@@ -27,6 +27,9 @@ _NARROWEST_SPACE = 0.3
 _LEAST_LEFT = 0.6
 _RIGHT_TO_LEFT = ("R", "AL")
 
+# Quarters of a turn.
+_DOWNWARDS, _UPWARDS = 1, 3
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -40,18 +43,18 @@ class Frame:
         width, height = self.space.width, self.space.height
         x0, x1 = (share * width for share in sorted((box[0], box[2])))
         y0, y1 = (share * height for share in sorted((box[1], box[3])))
-        if self.quarters == 1:
+        if self.quarters == _DOWNWARDS:
             return (y0, width - x1, y1, width - x0)
-        if self.quarters == 3:  # noqa: PLR2004  # upwards
+        if self.quarters == _UPWARDS:
             return (height - y1, x0, height - y0, x1)
         return (x0, y0, x1, y1)
 
     def on_page(self, along: float, down: float) -> Point:
         """Return the place on the PDF page."""
         width, height = self.space.width, self.space.height
-        if self.quarters == 1:
+        if self.quarters == _DOWNWARDS:
             along, down = width - down, along
-        elif self.quarters == 3:  # noqa: PLR2004  # upwards
+        elif self.quarters == _UPWARDS:
             along, down = down, height - along
         return self.space.place(along / width, down / height)
 
@@ -95,10 +98,10 @@ def frame_of(words: Sequence[PlacedWord], space: PageSpace) -> Frame:
         return Frame(space, 0)
     first, last = words[0].box, words[-1].box
     if len(words) > 1:
-        return Frame(space, 1 if first[1] + first[3] < last[1] + last[3] else 3)
+        return Frame(space, _DOWNWARDS if first[1] + first[3] < last[1] + last[3] else _UPWARDS)
     # Chinese and Japanese columns run downwards; what is stamped into a margin runs upwards mostly.
     is_column = unicodedata.east_asian_width(letters[0]) in "WF"
-    return Frame(space, 1 if is_column else 3)
+    return Frame(space, _DOWNWARDS if is_column else _UPWARDS)
 
 
 def baseline_of(words: Sequence[PlacedWord], frame: Frame) -> Baseline:

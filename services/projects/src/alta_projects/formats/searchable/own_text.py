@@ -1,6 +1,7 @@
 """What a page of the original says itself, as pdfium reads it: text that can be seen, and text that cannot."""
 
 import ctypes
+import sys
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
@@ -46,7 +47,7 @@ def own_text(page: Any, space: PageSpace) -> OwnText:
                 continue
             if pdfium.FPDFTextObj_GetTextRenderMode(item) == pdfium.FPDF_TEXTRENDERMODE_INVISIBLE:
                 has_invisible = True
-            elif 0x20 < code < 0x110000:  # noqa: PLR2004  # a character of Unicode, and no space
+            elif ord(" ") < code <= sys.maxunicode:
                 across, down = space.share(*_middle(text_page, i))
                 visible.append((down, across, chr(code)))
     finally:

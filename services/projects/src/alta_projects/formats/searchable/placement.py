@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pikepdf import Dictionary, Object, Page
+from pikepdf import Array, Dictionary, Object, Page
 
 Point = tuple[float, float]
 Rectangle = tuple[float, float, float, float]
@@ -90,8 +90,10 @@ def rotate_of(page: Page) -> int:
 
 def _rectangle(page: Page, key: str) -> Rectangle | None:
     stated = inherited(page, key)
+    if not isinstance(stated, Array):
+        return None
     try:
-        x0, y0, x1, y1 = (float(number) for number in stated)  # type: ignore[union-attr]
+        x0, y0, x1, y1 = (float(number) for number in stated)
     except (TypeError, ValueError):
         return None
     found = (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
