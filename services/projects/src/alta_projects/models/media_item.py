@@ -4,6 +4,7 @@ One table holds both, told apart by `kind`: the review queue, analytics and the 
 order. What differs (what is requested, what is counted) is in `document.py` and `voice_sample.py`.
 """
 
+from abc import abstractmethod
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Self
@@ -114,6 +115,7 @@ class MediaItem(Base):
     result_bytes: Mapped[int | None] = mapped_column(BigInteger)
     revision: Mapped[int]
 
+    # Abstract to mypy and to SQLAlchemy, which loads documents and voice samples only: its metaclass is not `ABCMeta`.
     __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_abstract": True}  # noqa: RUF012  SQLAlchemy's own form
 
     @classmethod
@@ -175,17 +177,17 @@ class MediaItem(Base):
         """Return what the item's owner said about reading it."""
         return Wishes(self.asked_engine, self.asked_language)
 
+    @abstractmethod
     def request(self) -> Event:
         """Return the event that asks the engines to read this item."""
-        raise NotImplementedError
 
+    @abstractmethod
     def cancellation(self, reason: CancelReason) -> Event:
         """Return the event that tells the engines to leave the present run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _take_extent(self, event: Completed) -> None:
         """Keep how much there was to read: pages, or time."""
-        raise NotImplementedError
 
     def start(self, event: Progressed) -> bool:
         """Note that work has begun or gone further. Return whether that was news.
