@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query, Response
 
 from alta_common.contracts.media_types import DOCUMENT_TYPES
 from alta_common.contracts.results import OcrResult
-from alta_common.http.idempotency import StoredAnswer
 from alta_common.http.pagination import Page
-from alta_projects.api.items import ItemList, OneItem, Wait, uploaded_answer
+from alta_projects.api.items import ItemList, OneItem, Wait
+from alta_projects.api.kinds import DOCUMENTS
 from alta_projects.api.responses import (
     NOT_MODIFIED,
     cancel_responses,
@@ -22,9 +22,7 @@ from alta_projects.api.results import ResultOf, Revision, RevisionList
 from alta_projects.api.runs import Cancel, Reprocess
 from alta_projects.api.schemas import DocumentOut, DocumentReprocessIn, DocumentRevisionOut
 from alta_projects.api.uploads import Upload, upload_body, upload_responses
-from alta_projects.application.uploads import Uploaded
 from alta_projects.formats.table import DOCUMENT_FORMATS, DocumentFormat
-from alta_projects.models.document import Document
 
 router = APIRouter(prefix="/v1", tags=["Documents"])
 
@@ -41,32 +39,32 @@ async def upload_document(project_id: UUID, upload: Upload) -> Response:
 
     What it is is decided by its bytes. The same bytes again give the first document back, unless `allow_duplicate`.
     """
-    return await upload.take(Document, project_id, _uploaded)
+    return await upload.take(DOCUMENTS, project_id)
 
 
 @router.get("/projects/{project_id}/documents", response_model=Page[DocumentOut], responses=NOT_MODIFIED)
 async def list_documents(project_id: UUID, listing: ItemList) -> Response:
     """List the documents of a project, newest first."""
-    return await listing.page(Document, project_id, DocumentOut.of)
+    return await listing.page(DOCUMENTS, project_id)
 
 
 @router.get("/documents/{document_id}", response_model=DocumentOut, responses=NOT_MODIFIED)
 async def get_document(document_id: UUID, one: OneItem, wait: Wait = 0) -> Response:
     """Read a document; `wait` holds the answer back until there is news."""
-    return await one.read(Document, document_id, DocumentOut.of, wait)
+    return await one.read(DOCUMENTS, document_id, wait)
 
 
 @router.delete("/documents/{document_id}", status_code=HTTPStatus.NO_CONTENT)
 async def delete_document(document_id: UUID, one: OneItem) -> None:
     """Delete a document with its file and result (managers; contributors their own)."""
-    await one.delete(Document, document_id)
+    await one.delete(DOCUMENTS, document_id)
 
 
 @router.head("/documents/{document_id}/content", include_in_schema=False)
 @router.get("/documents/{document_id}/content", responses=content_responses(), response_class=Response)
 async def get_document_content(document_id: UUID, one: OneItem) -> Response:
     """Download the original, or the `Range` of it."""
-    return await one.content(Document, document_id)
+    return await one.content(DOCUMENTS, document_id)
 
 
 @router.get(
@@ -86,13 +84,13 @@ async def get_document_result(
     409 `result_not_ready` while it is being read, `processing_failed` when it could not be, `processing_cancelled` when
     that was stopped.
     """
-    return await results.read(Document, document_id, DOCUMENT_FORMATS[wanted], revision)
+    return await results.read(DOCUMENTS, document_id, DOCUMENT_FORMATS[wanted], revision)
 
 
 @router.get("/documents/{document_id}/revisions", response_model=Page[DocumentRevisionOut], responses=NOT_MODIFIED)
 async def list_document_revisions(document_id: UUID, revisions: RevisionList) -> Response:
     """List the results that a document has had, the last one first: which engine made each, and when."""
-    return await revisions.page(Document, document_id, DocumentRevisionOut.of)
+    return await revisions.page(DOCUMENTS, document_id)
 
 
 @router.post(
@@ -107,8 +105,7 @@ async def reprocess_document(document_id: UUID, again: Reprocess, body: Document
     For managers; contributors their own. What you leave out stays as it was asked for before; null leaves it to the
     project's settings. The last result can be read until there is a new one.
     """
-    said = body or DocumentReprocessIn()
-    return await again.take(Document, document_id, said, DocumentOut.of, "/v1/documents")
+    return await again.take(DOCUMENTS, document_id, body or DocumentReprocessIn())
 
 
 @router.post(
@@ -119,8 +116,4 @@ async def reprocess_document(document_id: UUID, again: Reprocess, body: Document
 )
 async def cancel_document(document_id: UUID, cancel: Cancel) -> Response:
     """Stop reading a document (managers; contributors their own). Doing it again changes nothing."""
-    return await cancel.take(Document, document_id, DocumentOut.of, "/v1/documents")
-
-
-def _uploaded(uploaded: Uploaded[Document]) -> StoredAnswer:
-    return uploaded_answer(uploaded, DocumentOut.of, "/v1/documents")
+    return await cancel.take(DOCUMENTS, document_id)

@@ -8,7 +8,6 @@ from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
-from pydantic import BaseModel
 
 from alta_common.contracts.principal import Principal
 from alta_common.http.etags import IfNoneMatch, not_modified
@@ -19,6 +18,7 @@ from alta_projects.api.answers import item_etag, listed, stored_answer, versione
 from alta_projects.api.deps import App, cursor_of, position_of
 from alta_projects.api.downloads import content_response
 from alta_projects.api.fields import Moment, SearchText
+from alta_projects.api.kinds import ItemKind
 from alta_projects.application.items import ItemService
 from alta_projects.application.uploads import Uploaded
 from alta_projects.models.media_item import ItemStatus, MediaItem
@@ -49,12 +49,12 @@ class ItemListRequest:
     cursor: str | None
     if_none_match: str | None
 
-    async def page(self, kind: type[Item], project_id: UUID, out: Callable[[Item], BaseModel]) -> Response:
+    async def page(self, kind: ItemKind[Item], project_id: UUID) -> Response:
         """Answer with a page of a project's items."""
         found = await self.items.list_items(
-            self.caller, kind, project_id, self.wanted, after=position_of(self.cursor), limit=self.limit
+            self.caller, kind.model, project_id, self.wanted, after=position_of(self.cursor), limit=self.limit
         )
-        items = [out(item) for item in found.items]
+        items = [kind.shown(item) for item in found.items]
         return listed(Page(items=items, next_cursor=cursor_of(found.next_after)), self.if_none_match)
 
 
@@ -67,23 +67,23 @@ class ItemRequest:
     items: ItemService
     if_none_match: str | None
 
-    async def read(self, kind: type[Item], item_id: UUID, out: Callable[[Item], BaseModel], wait: int) -> Response:
+    async def read(self, kind: ItemKind[Item], item_id: UUID, wait: int) -> Response:
         """Answer with the item, waiting for news of it if so asked."""
         if wait:
             patience = timedelta(seconds=wait)
-            item = await self.items.wait_for_news(self.caller, kind, item_id, patience, self._is_known())
+            item = await self.items.wait_for_news(self.caller, kind.model, item_id, patience, self._is_known())
         else:
-            item = await self.items.get(self.caller, kind, item_id)
-        return versioned(out(item), item_etag(item), self.if_none_match)
+            item = await self.items.get(self.caller, kind.model, item_id)
+        return versioned(kind.shown(item), item_etag(item), self.if_none_match)
 
-    async def content(self, kind: type[Item], item_id: UUID) -> Response:
+    async def content(self, kind: ItemKind[Item], item_id: UUID) -> Response:
         """Answer with the original."""
-        item = await self.items.get(self.caller, kind, item_id)
+        item = await self.items.get(self.caller, kind.model, item_id)
         return await content_response(self.request, self.items, item)
 
-    async def delete(self, kind: type[Item], item_id: UUID) -> None:
+    async def delete(self, kind: ItemKind[Item], item_id: UUID) -> None:
         """Take the item away."""
-        await self.items.delete(self.caller, kind, item_id)
+        await self.items.delete(self.caller, kind.model, item_id)
 
     def _is_known(self) -> Callable[[MediaItem], bool] | None:
         if self.if_none_match is None:
@@ -115,10 +115,10 @@ ItemList = Annotated[ItemListRequest, Depends(_item_list_request)]
 OneItem = Annotated[ItemRequest, Depends(_item_request)]
 
 
-def uploaded_answer(uploaded: Uploaded[Item], out: Callable[[Item], BaseModel], place: str) -> StoredAnswer:
+def uploaded_answer(kind: ItemKind[Item], uploaded: Uploaded[Item]) -> StoredAnswer:
     """Return the answer to an upload: 202 for a new item, 200 for the one that holds the same bytes."""
-    path = f"{place}/{uploaded.item.id}"
+    path = kind.path_of(uploaded.item)
     headers = {"ETag": item_etag(uploaded.item)}
     if uploaded.is_new:
-        return stored_answer(HTTPStatus.ACCEPTED, out(uploaded.item), {**headers, "Location": path})
-    return stored_answer(HTTPStatus.OK, out(uploaded.item), {**headers, "Content-Location": path})
+        return stored_answer(HTTPStatus.ACCEPTED, kind.shown(uploaded.item), {**headers, "Location": path})
+    return stored_answer(HTTPStatus.OK, kind.shown(uploaded.item), {**headers, "Content-Location": path})

@@ -1,6 +1,5 @@
 """What the routes of documents and voice samples share about results."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import PurePath
@@ -9,7 +8,6 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel
 
 from alta_common.contracts.principal import Principal
 from alta_common.http.etags import IfNoneMatch, etag_of, not_modified
@@ -18,11 +16,11 @@ from alta_common.http.principal import CurrentPrincipal
 from alta_projects.api.answers import CACHE_CONTROL, listed
 from alta_projects.api.deps import App
 from alta_projects.api.downloads import file_response, started
+from alta_projects.api.kinds import ItemKind
 from alta_projects.application.renditions import RenditionService
 from alta_projects.application.result_reader import ResultReader
 from alta_projects.formats.table import OutputFormat
 from alta_projects.models.media_item import MediaItem
-from alta_projects.models.result_revision import ResultRevision
 
 Item = TypeVar("Item", bound=MediaItem)
 
@@ -44,10 +42,10 @@ class ResultRequest:
     if_none_match: str | None
 
     async def read(
-        self, kind: type[Item], item_id: UUID, wanted: OutputFormat, revision: int | None = None
+        self, kind: ItemKind[Item], item_id: UUID, wanted: OutputFormat, revision: int | None = None
     ) -> Response:
         """Answer with a result in a format."""
-        result = await self.results.result(self.caller, kind, item_id, revision)
+        result = await self.results.result(self.caller, kind.model, item_id, revision)
         etag = etag_of(f"{result.revision}-{result.sha256}-{wanted.name}")
         headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
         if not_modified(self.if_none_match, etag):
@@ -71,14 +69,14 @@ class RevisionListRequest:
     cursor: str | None
     if_none_match: str | None
 
-    async def page(self, kind: type[Item], item_id: UUID, out: Callable[[ResultRevision], BaseModel]) -> Response:
+    async def page(self, kind: ItemKind[Item], item_id: UUID) -> Response:
         """Answer with a page of an item's revisions."""
         found = await self.results.list_revisions(
-            self.caller, kind, item_id, before=_before(self.cursor), limit=self.limit + 1
+            self.caller, kind.model, item_id, before=_before(self.cursor), limit=self.limit + 1
         )
         shown = found[: self.limit]
         more = encode_cursor({"before": shown[-1].revision}) if len(found) > self.limit else None
-        return listed(Page(items=[out(one) for one in shown], next_cursor=more), self.if_none_match)
+        return listed(Page(items=[kind.revision_shown(one) for one in shown], next_cursor=more), self.if_none_match)
 
 
 def _before(cursor: str | None) -> int | None:

@@ -1,13 +1,12 @@
 """What the routes of documents and voice samples share about runs: stopping one, beginning another."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Response
-from pydantic import BaseModel
 
 from alta_common.contracts.principal import Principal
 from alta_common.http.etags import IfMatch
@@ -17,6 +16,7 @@ from alta_common.http.replay import replay
 from alta_projects.api.answers import answer, item_etag, refuse_stale, stored_answer
 from alta_projects.api.deps import App, OnceMaker, OncePerKey
 from alta_projects.api.engines import named_engine
+from alta_projects.api.kinds import ItemKind
 from alta_projects.api.schemas import ReprocessIn
 from alta_projects.application.runs import RunService
 from alta_projects.models.media_item import MediaItem
@@ -31,10 +31,10 @@ class CancelRequest:
     caller: Principal
     runs: RunService
 
-    async def take(self, kind: type[Item], item_id: UUID, out: Callable[[Item], BaseModel], place: str) -> Response:
+    async def take(self, kind: ItemKind[Item], item_id: UUID) -> Response:
         """Stop the run and answer with the item."""
-        item = await self.runs.cancel(self.caller, kind, item_id)
-        return answer(_accepted(item, out(item), place))
+        item = await self.runs.cancel(self.caller, kind.model, item_id)
+        return answer(_accepted(kind, item))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +46,15 @@ class ReprocessRequest:
     once: OnceMaker
     if_match: str | None
 
-    async def take(
-        self, kind: type[Item], item_id: UUID, body: ReprocessIn, out: Callable[[Item], BaseModel], place: str
-    ) -> Response:
+    async def take(self, kind: ItemKind[Item], item_id: UUID, body: ReprocessIn) -> Response:
         """Begin another run and answer with the item."""
-
-        def answer_of(item: Item) -> StoredAnswer:
-            return _accepted(item, out(item), place)
-
+        answer_of = partial(_accepted, kind)
         said = body.model_dump(exclude_unset=True)
         if "engine" in said:
-            said["engine"] = named_engine(kind.KIND, said["engine"], "/engine")
+            said["engine"] = named_engine(kind.model.KIND, said["engine"], "/engine")
         made = await self.runs.read_again(
             self.caller,
-            kind,
+            kind.model,
             item_id,
             said,
             once=self.once(answer_of),
@@ -68,8 +63,9 @@ class ReprocessRequest:
         return replay(made) if isinstance(made, StoredAnswer) else answer(answer_of(made))
 
 
-def _accepted(item: MediaItem, body: BaseModel, place: str) -> StoredAnswer:
-    return stored_answer(HTTPStatus.ACCEPTED, body, {"ETag": item_etag(item), "Location": f"{place}/{item.id}"})
+def _accepted(kind: ItemKind[Item], item: Item) -> StoredAnswer:
+    headers = {"ETag": item_etag(item), "Location": kind.path_of(item)}
+    return stored_answer(HTTPStatus.ACCEPTED, kind.shown(item), headers)
 
 
 async def _cancel_request(caller: CurrentPrincipal, app: App) -> CancelRequest:

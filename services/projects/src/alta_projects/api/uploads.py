@@ -1,8 +1,9 @@
 """From a request to an upload: what the routes of documents and voice samples share."""
 
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -22,9 +23,11 @@ from alta_projects.api.answers import answer
 from alta_projects.api.deps import App, OnceMaker, OncePerKey, UseCases
 from alta_projects.api.engines import ENGINE_WORDS, LANGUAGE_WORDS, named_engine
 from alta_projects.api.fields import JsonObject
+from alta_projects.api.items import uploaded_answer
+from alta_projects.api.kinds import ItemKind
 from alta_projects.api.multipart import FILE_FIELD, MultipartUpload
 from alta_projects.api.responses import Responses, problems
-from alta_projects.application.uploads import Uploaded, UploadOptions
+from alta_projects.application.uploads import UploadOptions
 from alta_projects.models.media_item import MediaItem
 from alta_projects.models.reading import LANGUAGE, MAX_LANGUAGE, Wishes
 
@@ -76,19 +79,18 @@ class UploadRequest:
     engine: str | None
     allow_duplicate: bool
 
-    async def take(
-        self, kind: type[Item], project_id: UUID, answer_of: Callable[[Uploaded[Item]], StoredAnswer]
-    ) -> Response:
+    async def take(self, kind: ItemKind[Item], project_id: UUID) -> Response:
         """Take the file in and answer for it."""
-        self._refuse_too_large(kind)
+        self._refuse_too_large(kind.model)
         # Before the body: who names an engine that nobody has need not send a file.
-        wishes = Wishes(named_engine(kind.KIND, self.engine, "/query/engine"), self.language)
+        wishes = Wishes(named_engine(kind.model.KIND, self.engine, "/query/engine"), self.language)
         form = MultipartUpload(self.request.headers.get("content-type"), self.request.stream())
+        answer_of = partial(uploaded_answer, kind)
         made = await self.app.uploads.upload(
             self.caller,
-            kind,
+            kind.model,
             project_id,
-            FormUpload(form, kind.KIND, wishes),
+            FormUpload(form, kind.model.KIND, wishes),
             self.once(answer_of),
             allow_duplicate=self.allow_duplicate,
         )

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query, Response
 
 from alta_common.contracts.media_types import VOICE_TYPES
 from alta_common.contracts.results import TranscriptResult
-from alta_common.http.idempotency import StoredAnswer
 from alta_common.http.pagination import Page
-from alta_projects.api.items import ItemList, OneItem, Wait, uploaded_answer
+from alta_projects.api.items import ItemList, OneItem, Wait
+from alta_projects.api.kinds import VOICE_SAMPLES
 from alta_projects.api.responses import (
     NOT_MODIFIED,
     cancel_responses,
@@ -22,9 +22,7 @@ from alta_projects.api.results import ResultOf, Revision, RevisionList
 from alta_projects.api.runs import Cancel, Reprocess
 from alta_projects.api.schemas import VoiceSampleOut, VoiceSampleReprocessIn, VoiceSampleRevisionOut
 from alta_projects.api.uploads import Upload, upload_body, upload_responses
-from alta_projects.application.uploads import Uploaded
 from alta_projects.formats.table import TRANSCRIPT_FORMATS, TranscriptFormat
-from alta_projects.models.voice_sample import VoiceSample
 
 router = APIRouter(prefix="/v1", tags=["Voice samples"])
 
@@ -41,32 +39,32 @@ async def upload_voice_sample(project_id: UUID, upload: Upload) -> Response:
 
     What it is is decided by its bytes. The same bytes again give the first sample back, unless `allow_duplicate`.
     """
-    return await upload.take(VoiceSample, project_id, _uploaded)
+    return await upload.take(VOICE_SAMPLES, project_id)
 
 
 @router.get("/projects/{project_id}/voice-samples", response_model=Page[VoiceSampleOut], responses=NOT_MODIFIED)
 async def list_voice_samples(project_id: UUID, listing: ItemList) -> Response:
     """List the voice samples of a project, newest first."""
-    return await listing.page(VoiceSample, project_id, VoiceSampleOut.of)
+    return await listing.page(VOICE_SAMPLES, project_id)
 
 
 @router.get("/voice-samples/{sample_id}", response_model=VoiceSampleOut, responses=NOT_MODIFIED)
 async def get_voice_sample(sample_id: UUID, one: OneItem, wait: Wait = 0) -> Response:
     """Read a voice sample; `wait` holds the answer back until there is news."""
-    return await one.read(VoiceSample, sample_id, VoiceSampleOut.of, wait)
+    return await one.read(VOICE_SAMPLES, sample_id, wait)
 
 
 @router.delete("/voice-samples/{sample_id}", status_code=HTTPStatus.NO_CONTENT)
 async def delete_voice_sample(sample_id: UUID, one: OneItem) -> None:
     """Delete a voice sample with its file and transcript (managers; contributors their own)."""
-    await one.delete(VoiceSample, sample_id)
+    await one.delete(VOICE_SAMPLES, sample_id)
 
 
 @router.head("/voice-samples/{sample_id}/content", include_in_schema=False)
 @router.get("/voice-samples/{sample_id}/content", responses=content_responses(), response_class=Response)
 async def get_voice_sample_content(sample_id: UUID, one: OneItem) -> Response:
     """Download the original, or the `Range` of it."""
-    return await one.content(VoiceSample, sample_id)
+    return await one.content(VOICE_SAMPLES, sample_id)
 
 
 @router.get(
@@ -86,13 +84,13 @@ async def get_voice_sample_result(
     one: 409 `result_not_ready` while it is being transcribed, `processing_failed` when it could not be,
     `processing_cancelled` when that was stopped.
     """
-    return await results.read(VoiceSample, sample_id, TRANSCRIPT_FORMATS[wanted], revision)
+    return await results.read(VOICE_SAMPLES, sample_id, TRANSCRIPT_FORMATS[wanted], revision)
 
 
 @router.get("/voice-samples/{sample_id}/revisions", response_model=Page[VoiceSampleRevisionOut], responses=NOT_MODIFIED)
 async def list_voice_sample_revisions(sample_id: UUID, revisions: RevisionList) -> Response:
     """List the results that a voice sample has had, the last one first: which engine made each, and when."""
-    return await revisions.page(VoiceSample, sample_id, VoiceSampleRevisionOut.of)
+    return await revisions.page(VOICE_SAMPLES, sample_id)
 
 
 @router.post(
@@ -109,9 +107,7 @@ async def reprocess_voice_sample(
     For managers; contributors their own. What you leave out stays as it was asked for before; null leaves it to the
     project's settings. The last result can be read until there is a new one.
     """
-    return await again.take(
-        VoiceSample, sample_id, body or VoiceSampleReprocessIn(), VoiceSampleOut.of, "/v1/voice-samples"
-    )
+    return await again.take(VOICE_SAMPLES, sample_id, body or VoiceSampleReprocessIn())
 
 
 @router.post(
@@ -122,8 +118,4 @@ async def reprocess_voice_sample(
 )
 async def cancel_voice_sample(sample_id: UUID, cancel: Cancel) -> Response:
     """Stop transcribing a voice sample (managers; contributors their own). Doing it again changes nothing."""
-    return await cancel.take(VoiceSample, sample_id, VoiceSampleOut.of, "/v1/voice-samples")
-
-
-def _uploaded(uploaded: Uploaded[VoiceSample]) -> StoredAnswer:
-    return uploaded_answer(uploaded, VoiceSampleOut.of, "/v1/voice-samples")
+    return await cancel.take(VOICE_SAMPLES, sample_id)
