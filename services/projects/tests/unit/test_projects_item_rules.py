@@ -19,23 +19,16 @@ from alta_projects.models.item_errors import (
     StillProcessingError,
 )
 from alta_projects.models.media_item import ItemStatus
+from alta_projects.models.original import Original
 from alta_projects.models.reading import Reading, Wishes
 from alta_projects.models.voice_sample import VoiceSample
 
-FILE: dict[str, Any] = {
-    "filename": "a",
-    "content_type": "application/pdf",
-    "size_bytes": 5,
-    "sha256": "0" * 64,
-    "attributes": {},
-    "wishes": Wishes(),
-    "reading": Reading(None, None, utc_now() + timedelta(hours=1)),
-    "is_copy": False,
-}
+FILE = Original("a", "application/pdf", 5, "0" * 64, {})
+AT_ONCE = Reading(None, None, utc_now() + timedelta(hours=1))
 
 
 def a_document() -> Document:
-    return Document.queued(new_id(), new_id(), created_by=new_id(), **FILE)
+    return Document.queued(new_id(), new_id(), FILE, Wishes(), AT_ONCE, is_copy=False, created_by=new_id())
 
 
 def about(document: Document, attempt: int = 1) -> dict[str, Any]:
@@ -155,7 +148,7 @@ def test_there_is_no_result_before_completion_and_none_after_failure() -> None:
 
 
 def test_a_transcript_brings_the_duration() -> None:
-    sample = VoiceSample.queued(new_id(), new_id(), created_by=new_id(), **FILE)
+    sample = VoiceSample.queued(new_id(), new_id(), FILE, Wishes(), AT_ONCE, is_copy=False, created_by=new_id())
     event = VoiceTranscriptionCompleted(
         voice_sample_id=sample.id,
         project_id=sample.project_id,
@@ -176,8 +169,8 @@ def test_a_transcript_brings_the_duration() -> None:
 
 def test_each_kind_asks_its_own_engine() -> None:
     document = a_document()
-    in_german = {**FILE, "reading": Reading("local", "de", utc_now() + timedelta(hours=1))}
-    sample = VoiceSample.queued(new_id(), new_id(), created_by=new_id(), **in_german)
+    in_german = Reading("local", "de", utc_now() + timedelta(hours=1))
+    sample = VoiceSample.queued(new_id(), new_id(), FILE, Wishes(), in_german, is_copy=False, created_by=new_id())
 
     assert (document.request().TYPE, document.request().object_key) == ("DOCUMENT_OCR_REQUESTED", document.object_key)
     asked = sample.request()

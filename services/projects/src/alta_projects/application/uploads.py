@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from alta_common.clock import utc_now
 from alta_common.contracts.media_types import HEAD_BYTES, MediaType, recognise
@@ -17,7 +18,7 @@ from alta_common.errors import InvalidError, UnavailableError, UnsupportedMediaT
 from alta_common.http.idempotency import StoredAnswer
 from alta_common.ids import new_id
 from alta_common.outbox import Outbox
-from alta_common.storage import ObjectStorage, StoredObject
+from alta_common.storage import ObjectStorage
 from alta_common.telemetry.context import span
 from alta_projects.application.access import enter
 from alta_projects.application.audit import ProjectAudit
@@ -27,7 +28,8 @@ from alta_projects.application.streams import in_pieces, limited, read_head
 from alta_projects.models.access import Right
 from alta_projects.models.media_item import MediaItem
 from alta_projects.models.media_types import describe
-from alta_projects.models.reading import Reading, Wishes
+from alta_projects.models.original import Original
+from alta_projects.models.reading import Wishes
 from alta_projects.repositories.changes import ChangeAnnouncer
 from alta_projects.repositories.items import ItemRepository
 from alta_projects.repositories.objects import UnclaimedObjectRepository
@@ -86,10 +88,8 @@ class Uploaded(Generic[Item]):
 @dataclass(frozen=True, slots=True)
 class _Arrived:
     item_id: UUID
-    filename: str
-    content_type: str
-    stored: StoredObject
-    options: UploadOptions
+    original: Original
+    wishes: Wishes
 
 
 class UploadService:
@@ -166,7 +166,9 @@ class UploadService:
         ) as current:
             stored = await self._storage.put(key, in_pieces(head, chunks), content_type)
             current.set_attribute("alta.size_bytes", stored.size_bytes)
-        return _Arrived(item_id, filename, content_type, stored, await incoming.finish())
+        options = await incoming.finish()
+        original = Original(filename, content_type, stored.size_bytes, stored.sha256, options.attributes)
+        return _Arrived(item_id, original, options.wishes)
 
     async def _record(
         self,
@@ -179,40 +181,45 @@ class UploadService:
         allow_duplicate: bool,
     ) -> Uploaded[Item] | StoredAnswer:
         """Make the stored file an item: row, outbox event, audit row and idempotency key, all or nothing."""
-        stored, options = arrived.stored, arrived.options
+        original, wishes = arrived.original, arrived.wishes
         async with self._sessions.begin() as session:
             # Again: much may have happened since the first byte.
             project = (await enter(session, project_id, caller, Right.UPLOAD)).project
-            wishes = options.wishes
-            same = (stored.sha256, arrived.filename, options.attributes, wishes.language, wishes.engine)
+            same = (original.sha256, original.filename, original.attributes, wishes.language, wishes.engine)
             replay = await once.replay(session, kind.NOUN, project_id, *same, allow_duplicate)
             if replay is not None:
                 return replay
             items = ItemRepository(session, kind)
-            await items.lock_content(project_id, stored.sha256)
-            original = await items.find_original(project_id, stored.sha256)
-            if original is not None and not allow_duplicate:
-                found = Uploaded(original, is_new=False)
-                await once.keep(session, found)
-                return found
-            if not await UnclaimedObjectRepository(session).claim(stored.key):
-                raise UnavailableError("the upload took so long that its file was swept away; send it again")
-            reading = project.reading(kind.KIND, wishes, self._patience)
-            item = _new_item(kind, project_id, arrived, reading, caller, is_copy=original is not None)
-            await items.add(item)
-            await self._outbox.add(session, item.request())
-            await self._audit.note(
-                session,
-                f"{item.kind}.uploaded",
-                project_id,
-                actor_id=caller.user_id,
-                subject=(item.kind, item.id),
-                sha256=item.sha256,
-                size_bytes=item.size_bytes,
-            )
-            made = Uploaded(item, is_new=True)
-            await once.keep(session, made)
-        return made
+            await items.lock_content(project_id, original.sha256)
+            holder = await items.find_original(project_id, original.sha256)
+            if holder is not None and not allow_duplicate:
+                outcome = Uploaded(holder, is_new=False)
+            else:
+                reading = project.reading(kind.KIND, wishes, self._patience)
+                is_copy, owner = holder is not None, caller.user_id
+                item = kind.queued(
+                    arrived.item_id, project_id, original, wishes, reading, is_copy=is_copy, created_by=owner
+                )
+                await self._add(session, items, item)
+                outcome = Uploaded(item, is_new=True)
+            await once.keep(session, outcome)
+        return outcome
+
+    async def _add(self, session: AsyncSession, items: ItemRepository[Item], item: Item) -> None:
+        """Write a new item, and have it read."""
+        if not await UnclaimedObjectRepository(session).claim(item.object_key):
+            raise UnavailableError("the upload took so long that its file was swept away; send it again")
+        await items.add(item)
+        await self._outbox.add(session, item.request())
+        await self._audit.note(
+            session,
+            f"{item.kind}.uploaded",
+            item.project_id,
+            actor_id=item.created_by,
+            subject=(item.kind, item.id),
+            sha256=item.sha256,
+            size_bytes=item.size_bytes,
+        )
 
     async def _discard(self, key: str) -> None:
         """Remove an object unless it has become somebody's. What cannot be removed now is left to the sweep.
@@ -238,21 +245,3 @@ def _media_type(head: bytes, kind: type[MediaItem], intake: Intake) -> str:
             f"the file looks like {describe(head)}; a {kind.NOUN} must be one of these: {names}"
         )
     return content_type
-
-
-def _new_item(
-    kind: type[Item], project_id: UUID, arrived: _Arrived, reading: Reading, caller: Principal, *, is_copy: bool
-) -> Item:
-    return kind.queued(
-        arrived.item_id,
-        project_id,
-        filename=arrived.filename,
-        content_type=arrived.content_type,
-        size_bytes=arrived.stored.size_bytes,
-        sha256=arrived.stored.sha256,
-        attributes=arrived.options.attributes,
-        wishes=arrived.options.wishes,
-        reading=reading,
-        is_copy=is_copy,
-        created_by=caller.user_id,
-    )

@@ -31,6 +31,7 @@ from alta_projects.models.item_errors import (
     ResultNotReadyError,
     StillProcessingError,
 )
+from alta_projects.models.original import Original
 from alta_projects.models.reading import Reading, Wishes
 
 Progressed = DocumentOcrProgressed | VoiceTranscriptionProgressed
@@ -128,14 +129,10 @@ class MediaItem(Base):
         cls,
         item_id: UUID,
         project_id: UUID,
-        *,
-        filename: str,
-        content_type: str,
-        size_bytes: int,
-        sha256: str,
-        attributes: dict[str, Any],
+        original: Original,
         wishes: Wishes,
         reading: Reading,
+        *,
         is_copy: bool,
         created_by: UUID,
     ) -> Self:
@@ -147,13 +144,13 @@ class MediaItem(Base):
         return cls(
             id=item_id,
             project_id=project_id,
-            filename=filename,
-            content_type=content_type,
-            size_bytes=size_bytes,
-            sha256=sha256,
+            filename=original.filename,
+            content_type=original.content_type,
+            size_bytes=original.size_bytes,
+            sha256=original.sha256,
+            attributes=original.attributes,
             object_key=cls.new_object_key(project_id, item_id),
             is_copy=is_copy,
-            attributes=attributes,
             created_by=created_by,
             created_at=now,
             updated_at=now,
