@@ -1,11 +1,36 @@
 """The tables of an audit trail, as single statements for a migration."""
 
-from alta_common.db.names import in_schema
+from alta_common.db.names import checked_identifier, in_schema
 
 
 def create_audit(schema: str) -> list[str]:
     """Return the statements that create `audit_log` (append-only) and `audit_head` (the end of each chain)."""
     return [in_schema(statement, schema) for statement in _STATEMENTS]
+
+
+def grant_recording(schema: str, role: str) -> list[str]:
+    """Return the statements that let `role`, when it exists, append to the trail of `schema`, and no more."""
+    return [_to_role(schema, role, "GRANT", "TO")]
+
+
+def revoke_recording(schema: str, role: str) -> list[str]:
+    """Return the statements that take that away."""
+    return [_to_role(schema, role, "REVOKE", "FROM")]
+
+
+def _to_role(schema: str, role: str, verb: str, preposition: str) -> str:
+    checked_identifier(role)
+    return in_schema(
+        f"""
+        DO $grants$ BEGIN
+            IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
+                {verb} INSERT ON {{schema}}.audit_log {preposition} {role};
+                {verb} SELECT, INSERT, UPDATE ON {{schema}}.audit_head {preposition} {role};
+            END IF;
+        END $grants$
+        """,
+        schema,
+    )
 
 
 _STATEMENTS = (

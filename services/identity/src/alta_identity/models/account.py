@@ -65,6 +65,11 @@ class Account(Base):
         """Say whether the right password opens a session."""
         return self.is_verified and self.disabled_at is None
 
+    @property
+    def is_admin(self) -> bool:
+        """Say whether the account administers the platform."""
+        return self.role is Role.ADMIN
+
     def register_again(self, email: EmailAddress, *, full_name: str, password_hash: str, now: datetime) -> None:
         """Take the data of a later registration of the same, still unproven address.
 
@@ -88,6 +93,11 @@ class Account(Base):
     def rename(self, full_name: str, now: datetime) -> None:
         """Take a new name."""
         self.full_name = full_name
+        self._changed(now)
+
+    def promote(self, now: datetime) -> None:
+        """Let the account administer the platform."""
+        self.role = Role.ADMIN
         self._changed(now)
 
     def strengthen_hash(self, password_hash: str) -> None:
