@@ -1,0 +1,100 @@
+"""Consumers and publishers that are stopped, and that lose their broker or have none yet."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from alta_common.contracts.event import Event
+from alta_common.errors import UnavailableError
+from alta_common.messaging.consumers import ConsumerApp
+from alta_common.messaging.publisher import EventPublisher
+from alta_common.testing import eventually
+
+QUEUE = "ocr_queue"
+
+
+async def test_a_stop_waits_for_what_runs(
+    consuming: Any, reader: Any, publisher: EventPublisher, depth: Any, a_request: Any
+) -> None:
+    reader.gate.clear()
+    async with consuming(prefetch=1) as app:
+        await publisher.publish(a_request())
+        await publisher.publish(a_request())
+        await eventually(lambda: reader.busy == 1)
+        stopping = asyncio.create_task(app.stop())
+        await eventually(lambda: app._stopping)
+        reader.gate.set()
+        await stopping
+
+    assert len(reader.finished) == 1
+    assert await depth(QUEUE) == 1  # the second was not taken
+
+
+async def test_what_does_not_finish_in_time_is_handed_back(
+    consuming: Any, reader: Any, publisher: EventPublisher, depth: Any, a_request: Any
+) -> None:
+    reader.gate.clear()
+    event = a_request()
+    async with consuming(drain_seconds=0.1) as app:
+        await publisher.publish(event)
+        await eventually(lambda: reader.busy == 1)
+        await app.stop()
+
+    async def is_back() -> bool:
+        return await depth(QUEUE) == 1
+
+    await eventually(is_back)
+    reader.gate.set()
+    async with consuming():
+        await eventually(lambda: reader.finished)
+    assert reader.finished[0].event_id == event.event_id
+
+
+async def test_lost_connections_are_made_again_and_nothing_is_lost(
+    consuming: Any, reader: Any, publisher: EventPublisher, close_broker_connections: Any, a_request: Any
+) -> None:
+    reader.gate.clear()
+    first, second = a_request(), a_request()
+    async with consuming() as app:
+        await publisher.publish(first)
+        await eventually(lambda: reader.busy == 1)
+
+        async def closed() -> bool:
+            return await close_broker_connections() >= 3
+
+        await eventually(closed)
+        reader.gate.set()
+        await eventually(lambda: _published(publisher, second))
+        await eventually(lambda: len({one.event_id for one in reader.finished}) == 2)
+        await eventually(lambda: is_ready(app))
+
+    assert {one.event_id for one in reader.finished} == {first.event_id, second.event_id}
+
+
+async def is_ready(app: ConsumerApp) -> bool:
+    await app.check()
+    return True
+
+
+async def _published(publisher: EventPublisher, event: Event) -> bool:
+    await publisher.publish(event)
+    return True
+
+
+async def test_consumers_and_publishers_wait_for_a_broker_that_is_not_there_yet() -> None:
+    nowhere = "amqp://guest:guest@127.0.0.1:9/"
+    app = ConsumerApp(nowhere, "ocr", [], 1)
+    publisher = EventPublisher(nowhere, "ocr")
+    starting = [asyncio.create_task(app.start()), asyncio.create_task(publisher.start())]
+
+    done, _ = await asyncio.wait(starting, timeout=1)
+
+    assert not done
+    for check in (app.check, publisher.check):
+        with pytest.raises(UnavailableError):
+            await check()
+    for task in starting:
+        task.cancel()
+    await asyncio.gather(*starting, return_exceptions=True)
+    await app.stop()

@@ -1,0 +1,141 @@
+"""What becomes of messages whose handling fails: another try, or an end that somebody is told of."""
+
+from datetime import timedelta
+from typing import Any
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractChannel
+
+from alta_common.contracts.projects import ProjectCreated
+from alta_common.errors import InvalidError, UnavailableError
+from alta_common.ids import new_id
+from alta_common.messaging.failures import UnfinishedError
+from alta_common.messaging.publisher import EventPublisher
+from alta_common.telemetry.context import bind_request, span
+from alta_common.testing import eventually
+
+QUEUE = "ocr_queue"
+
+
+async def test_what_may_get_better_is_tried_again(
+    consuming: Any, reader: Any, publisher: EventPublisher, depth: Any, a_request: Any
+) -> None:
+    reader.failures = [UnavailableError("storage is away"), RuntimeError("who knows")]
+    with bind_request("req-8"), span("upload"):
+        async with consuming():
+            await publisher.publish(a_request())
+            await eventually(lambda: reader.finished)
+
+    assert len(reader.events) == 3
+    assert reader.correlations == ["req-8"] * 3
+    assert len(set(reader.traces)) == 1
+    assert await depth(QUEUE) == 0
+    assert await depth(f"{QUEUE}.dead") == 0
+
+
+async def test_after_the_last_try_the_owner_is_told_and_the_message_is_dead(
+    consuming: Any, reader: Any, publisher: EventPublisher, dead_letter: Any, a_request: Any
+) -> None:
+    event = a_request()
+    reader.failures = [RuntimeError(f"no {number}") for number in range(3)]
+    async with consuming():
+        await publisher.publish(event)
+        message = await dead_letter()
+
+    assert [(one.event_id, why) for one, why in reader.given_up] == [(event.event_id, "no 2")]
+    assert message.message_id == str(event.event_id)
+    assert message.headers["x-alta-queue"] == QUEUE
+    assert message.headers["x-alta-attempt"] == 3
+    assert message.headers["x-alta-reason"] == "RuntimeError"
+    assert message.headers["x-alta-error"] == "RuntimeError: no 2"
+    assert message.headers["x-alta-exchange"] == "projects.events"
+    assert message.headers["x-alta-routing-key"] == "projects.document.ocr_requested.v1"
+    assert message.headers["cloudEvents:type"] == "DOCUMENT_OCR_REQUESTED"
+
+
+async def test_what_cannot_get_better_is_dead_at_once(
+    consuming: Any, reader: Any, publisher: EventPublisher, dead_letter: Any, a_request: Any
+) -> None:
+    reader.failures = [InvalidError("a torn page")]
+    async with consuming():
+        await publisher.publish(a_request())
+        message = await dead_letter()
+
+    assert len(reader.events) == 1
+    assert len(reader.given_up) == 1
+    assert message.headers["x-alta-reason"] == "invalid_request"
+
+
+async def test_an_owner_who_could_not_be_told_is_told_later(
+    consuming: Any, reader: Any, publisher: EventPublisher, dead_letter: Any, a_request: Any
+) -> None:
+    reader.failures = [InvalidError("a torn page")] * 3
+    reader.giving_up_fails = 2
+    async with consuming():
+        await publisher.publish(a_request())
+        await dead_letter()
+
+    assert len(reader.given_up) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\x00", b"[]", b'{"id": "x"}', b'{"id": "x", "data": {"document_id": 1}}'])
+async def test_a_message_that_nobody_can_read_is_dead_and_the_queue_goes_on(
+    consuming: Any,
+    reader: Any,
+    publisher: EventPublisher,
+    channel: AbstractChannel,
+    body: bytes,
+    dead_letter: Any,
+    a_request: Any,
+) -> None:
+    async with consuming(prefetch=1):
+        exchange = await channel.get_exchange("projects.events")
+        await exchange.publish(aio_pika.Message(body), "projects.document.ocr_requested.v1")
+        await publisher.publish(a_request())
+        await eventually(lambda: reader.finished)
+        message = await dead_letter()
+
+    assert message.body == body
+    assert message.headers["x-alta-reason"] in {"unreadable_message", "unknown_event", "ValidationError"}
+
+
+async def test_an_event_that_the_queue_has_no_handler_for_is_dead(
+    consuming: Any, reader: Any, publisher: EventPublisher, channel: AbstractChannel, dead_letter: Any
+) -> None:
+    event = ProjectCreated(project_id=new_id(), name="Letters", created_by=new_id())
+    async with consuming():
+        await channel.default_exchange.publish(aio_pika.Message(event.to_bytes()), QUEUE)
+        message = await dead_letter()
+
+    assert message.headers["x-alta-reason"] == "unknown_event"
+    assert reader.events == []
+
+
+async def test_a_handler_that_takes_too_long_is_tried_again(
+    consuming: Any, reader: Any, publisher: EventPublisher, a_request: Any
+) -> None:
+    reader.gate.clear()
+    async with consuming(time_limit=timedelta(milliseconds=500)):
+        await publisher.publish(a_request())
+        await eventually(lambda: len(reader.events) == 2)
+        reader.gate.set()
+        await eventually(lambda: reader.finished)
+
+    assert len(reader.finished) == 1
+
+
+async def test_a_slice_of_work_is_no_failed_attempt(
+    consuming: Any, reader: Any, publisher: EventPublisher, depth: Any, a_request: Any
+) -> None:
+    slices = [UnfinishedError("to be continued") for _ in range(5)]
+    reader.failures = [UnavailableError("away"), *slices, UnavailableError("away again"), *slices]
+    with bind_request("req-9"):
+        async with consuming():
+            await publisher.publish(a_request())
+            await eventually(lambda: reader.finished)
+
+    assert len(reader.events) == 13
+    assert reader.correlations == ["req-9"] * 13
+    assert reader.given_up == []
+    assert await depth(f"{QUEUE}.dead") == 0
