@@ -9,12 +9,13 @@ import structlog
 from pamqp import commands
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader, ProtocolHeader
-from pamqp.heartbeat import Heartbeat
+from pamqp.heartbeat import Heartbeat as HeartbeatFrame
 
 from alta_outbox_relay.amqp.address import Address
 from alta_outbox_relay.amqp.encoding import CHANNEL, Encoder
 from alta_outbox_relay.amqp.errors import BrokerDeniedError, BrokerLostError, FaultyEventError, ProtocolError
 from alta_outbox_relay.amqp.frames import FrameReader
+from alta_outbox_relay.amqp.heartbeat import Heartbeat
 from alta_outbox_relay.amqp.ledger import Ledger, Sent
 from alta_outbox_relay.event import Failure, PendingEvent
 
@@ -26,9 +27,6 @@ _FRAME_MAX = 131_072
 _SMALLEST_FRAME_MAX = 4096
 _NO_ROUTE = 312
 _DENIED = frozenset({403, 530})
-# Twice in each interval something is sent; after two intervals without a byte from the broker it is gone.
-_BEATS = 2
-_SILENT_BEATS = 2 * _BEATS
 _CLOSE_SECONDS = 5.0
 # Beyond this much unsent nothing more is taken, until most of it has gone.
 _HIGH_WATER, _LOW_WATER = 1 << 20, 1 << 18
@@ -65,17 +63,14 @@ class Connection(asyncio.Protocol):
         self._is_full = False
         self._address = address
         self._owner = owner
-        loop = asyncio.get_running_loop()
-        self._loop = loop
+        self._loop = loop = asyncio.get_running_loop()
         self._reader = FrameReader(self.ledger.ack, self._on_frame)
         self._encoder = Encoder(_FRAME_MAX)
         self._transport: asyncio.Transport | None = None
         self._over: asyncio.Future[BrokerLostError] = loop.create_future()
         self._disconnected: asyncio.Future[None] = loop.create_future()
         self._answer: asyncio.Future[Any] | None = None
-        self._beat: asyncio.TimerHandle | None = None
-        self._silent_beats = 0
-        self._has_sent = False
+        self._heartbeat = Heartbeat(lambda: self._write(HeartbeatFrame()), self._on_silence)
         self._returned: commands.Basic.Return | None = None
 
     @property
@@ -95,6 +90,9 @@ class Connection(asyncio.Protocol):
             await self._ask(commands.Connection.Open(address.vhost), commands.Connection.OpenOk)
             await self._ask(commands.Channel.Open(), commands.Channel.OpenOk, CHANNEL)
             await self._ask(commands.Confirm.Select(), commands.Confirm.SelectOk, CHANNEL)
+        # It may have ended between the last answer and our turn to see it.
+        if self._over.done():
+            raise self._over.result()
         self.is_open = True
 
     async def wait_ended(self) -> BrokerLostError:
@@ -133,7 +131,7 @@ class Connection(asyncio.Protocol):
             else:
                 self.ledger.enter((event, sent))
         if chunks:
-            self._has_sent = True
+            self._heartbeat.said = True
             self._transport.write(b"".join(chunks))
         return faulty
 
@@ -145,7 +143,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what the broker sends."""
-        self._silent_beats = 0
+        self._heartbeat.heard = True
         if self._over.done():
             return
         try:
@@ -189,24 +187,15 @@ class Connection(asyncio.Protocol):
         if frame_max < _SMALLEST_FRAME_MAX:
             raise ProtocolError(f"frames of {frame_max} bytes at the most, {_SMALLEST_FRAME_MAX} is the least allowed")
         wanted, offered = self._address.heartbeat, tune.heartbeat
-        heartbeat = min(wanted, offered) if wanted and offered else max(wanted, offered)
+        interval = min(wanted, offered) if wanted and offered else max(wanted, offered)
         self._encoder = Encoder(frame_max)
         self._reader.limit = frame_max
-        self._write(commands.Connection.TuneOk(1, frame_max, heartbeat))
-        if heartbeat:
-            self._beat = self._loop.call_later(heartbeat / _BEATS, self._on_beat, heartbeat / _BEATS)
+        self._write(commands.Connection.TuneOk(CHANNEL, frame_max, interval))
+        self._heartbeat.start(interval)
 
-    def _on_beat(self, seconds: float) -> None:
-        self._silent_beats += 1
-        # Beats are counted and not seconds: after a pause of our own what the broker said meanwhile is still unread.
-        if self._silent_beats > _SILENT_BEATS:
-            self._end(BrokerLostError(f"the broker was silent for {_SILENT_BEATS * seconds:g} s"))
-            self._abort()
-            return
-        if not self._has_sent:
-            self._write(Heartbeat())
-        self._has_sent = False
-        self._beat = self._loop.call_later(seconds, self._on_beat, seconds)
+    def _on_silence(self, seconds: float) -> None:
+        self._end(BrokerLostError(f"the broker was silent for {seconds:g} s"))
+        self._abort()
 
     async def _ask(self, request: Any, expected: type[T], channel: int = 0) -> T:
         """Send a request and return its answer."""
@@ -221,12 +210,12 @@ class Connection(asyncio.Protocol):
 
     def _write(self, frame: Any, channel: int = 0) -> None:
         assert self._transport is not None
-        self._has_sent = True
+        self._heartbeat.said = True
         self._transport.write(pamqp.frame.marshal(frame, channel))
 
     def _on_frame(self, channel: int, frame: Any) -> None:
         match frame:
-            case Heartbeat():
+            case HeartbeatFrame():
                 pass
             case commands.Basic.Nack():
                 self.ledger.nack(frame.delivery_tag, frame.multiple)
@@ -280,8 +269,7 @@ class Connection(asyncio.Protocol):
             return
         self.is_open = False
         self._over.set_result(error)
-        if self._beat is not None:
-            self._beat.cancel()
+        self._heartbeat.stop()
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
         self._owner.ended()
