@@ -5,6 +5,8 @@ from uuid import UUID
 import asyncpg
 import orjson
 import pytest
+from sqlalchemy import event as hooks
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alta_common.clock import utc_now
@@ -66,6 +68,21 @@ async def test_ids_follow_the_order_of_adding(sessions: Sessions, superuser: asy
 
     rows = await superuser.fetch("SELECT body FROM projects.outbox_event ORDER BY id")
     assert [orjson.loads(row["body"])["data"]["name"] for row in rows] == names
+
+
+@pytest.mark.parametrize("count", [1, 100])
+async def test_adding_costs_one_statement(
+    engine: AsyncEngine, sessions: Sessions, superuser: asyncpg.Connection, count: int
+) -> None:
+    statements: list[str] = []
+
+    async with sessions.begin() as session:
+        await session.execute(text("SELECT 1"))
+        hooks.listen(engine.sync_engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+        await outbox.add(session, *(a_project_created() for _ in range(count)))
+
+    assert len(statements) == 1
+    assert await superuser.fetchval("SELECT count(*) FROM projects.outbox_pending") == count
 
 
 async def test_every_event_waits_in_the_shard_of_its_aggregate(

@@ -65,10 +65,7 @@ class Event(BaseModel, ABC):
 
     def to_bytes(self, *, correlation_id: str | None = None, traceparent: str | None = None) -> bytes:
         """Return the message body. Raises `InvalidError` when it is larger than 64 KiB."""
-        body = orjson.dumps(self.envelope(correlation_id=correlation_id, traceparent=traceparent))
-        if len(body) > MAX_EVENT_BYTES:
-            raise InvalidError(f"event {self.TYPE} has {len(body)} bytes, {MAX_EVENT_BYTES} are allowed")
-        return body
+        return message_body(self.envelope(correlation_id=correlation_id, traceparent=traceparent))
 
     @classmethod
     def from_envelope(cls, envelope: dict[str, Any]) -> Self:
@@ -76,6 +73,14 @@ class Event(BaseModel, ABC):
         return cls.model_validate(
             {**(envelope.get("data") or {}), "event_id": envelope.get("id"), "occurred_at": envelope.get("time")}
         )
+
+
+def message_body(envelope: dict[str, Any]) -> bytes:
+    """Return an envelope as it is sent. Raises `InvalidError` when it is larger than 64 KiB."""
+    body = orjson.dumps(envelope)
+    if len(body) > MAX_EVENT_BYTES:
+        raise InvalidError(f"event {envelope['type']} has {len(body)} bytes, {MAX_EVENT_BYTES} are allowed")
+    return body
 
 
 def message_headers(envelope: dict[str, Any]) -> dict[str, str]:
