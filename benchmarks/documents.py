@@ -1,6 +1,7 @@
 """How well and how fast documents are read."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median
@@ -69,20 +70,21 @@ async def _read_in_turn(readers: list[Reader], page: Input, rounds: int, scores:
     note(f"{page.name:45} {'   '.join(said)}")
 
 
-async def turned_pages(pages: list[Input], degrees: tuple[int, ...], folder: Path) -> Figure:
-    """Measure the errors on copies that lie on their side or on their head, beside those on the upright pages."""
+async def turned_pages(pages: list[Input], folder: Path) -> AsyncIterator[Figure]:
+    """Measure the errors on copies that lie on one side, on their head, on the other side, beside the upright pages."""
     async with ours(workers=2) as reader:
         upright = await _errors(reader, pages)
-        copies = [turned(page, angle, folder) for page in pages for angle in degrees]
-        lying = await _errors(reader, copies)
-    for page, errors in zip([*pages, *copies], [*upright, *lying], strict=True):
-        note(f"{page.name:60} {errors:6.2%}")
-    return Figure("documents.cer_turned", mean(lying), "share of characters", mean(upright))
+        for degrees in (90, 180, 270):
+            lying = await _errors(reader, [turned(page, degrees, folder) for page in pages])
+            yield Figure(f"documents.cer_turned_by_{degrees}", lying, "share of characters", upright)
 
 
-async def _errors(reader: Ours, pages: list[Input]) -> list[float]:
+async def _errors(reader: Ours, pages: list[Input]) -> float:
     readings = await asyncio.gather(*(reader.document(page.path) for page in pages))
-    return [order_free_cer(page.truth, reading.text) for page, reading in zip(pages, readings, strict=True)]
+    errors = [order_free_cer(page.truth, reading.text) for page, reading in zip(pages, readings, strict=True)]
+    for page, share in zip(pages, errors, strict=True):
+        note(f"{page.name:60} {share:6.2%}")
+    return mean(errors)
 
 
 async def digital_pages(rounds: int, folder: Path) -> list[Figure]:

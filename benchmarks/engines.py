@@ -29,7 +29,8 @@ async def of_documents(folder: Path, *, quick: bool) -> AsyncIterator[Figure]:
     rounds = 1 if quick else 2
     for figure in await documents.beside_others(pages, rounds):
         yield figure
-    yield await documents.turned_pages(pages, (180,) if quick else (90, 180, 270), folder)
+    async for figure in documents.turned_pages(pages, folder):
+        yield figure
     for figure in await documents.digital_pages(1 if quick else 3, folder):
         yield figure
     for figure in await documents.two_workers(pages, rounds, folder):
