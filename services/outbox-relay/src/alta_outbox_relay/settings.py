@@ -3,7 +3,7 @@
 from pydantic import Field, field_validator
 
 from alta_common.db.names import checked_identifier
-from alta_common.settings import PostgresSettings, RabbitmqSettings, ServiceSettings
+from alta_common.settings import HttpSettings, PostgresSettings, RabbitmqSettings, ServiceSettings, TokenSettings
 
 
 class RelaySettings(ServiceSettings, PostgresSettings, RabbitmqSettings):
@@ -37,3 +37,19 @@ class RelaySettings(ServiceSettings, PostgresSettings, RabbitmqSettings):
     def schemas(self) -> list[str]:
         """Return the schemas."""
         return [name.strip() for name in self.outbox_schemas.split(",")]
+
+
+class OperationsSettings(RelaySettings):
+    """What looking at outboxes and queues needs beside the relay's own settings."""
+
+    rabbitmq_management_url: str = Field(
+        "",
+        description="RabbitMQ's management API, e.g. http://localhost:15672, with user and password of RABBITMQ_URL "
+        "unless it names its own. Without it nobody can say how many messages are unacknowledged.",
+    )
+
+
+class AdminSettings(OperationsSettings, HttpSettings, TokenSettings):
+    """Settings of the process that operators talk to."""
+
+    queue_measure_seconds: float = Field(10.0, ge=1, description="Time between two measurements of the queues.")

@@ -1,0 +1,64 @@
+"""How queues are doing."""
+
+from collections.abc import Mapping, Sequence
+
+from alta_common.clock import utc_now
+from alta_common.messaging.topology import QUEUES, RETRY_LADDER, dead_queue_of
+from alta_outbox_relay.application.dead_letter_heads import DeadLetterHeads
+from alta_outbox_relay.broker.counts import QueueCounter
+from alta_outbox_relay.broker.management import ManagementApi
+from alta_outbox_relay.models.queue import Queue, QueueCount, QueueFacts, QueueKind, QueueState
+
+
+def known_queues() -> list[Queue]:
+    """Return the queues of the topology: work queues, their dead letters, and the rungs of the retry ladder."""
+    return [
+        *(Queue(name, QueueKind.WORK) for name in QUEUES),
+        *(Queue(rung.name, QueueKind.RETRY) for rung in RETRY_LADDER),
+        *(Queue(dead_queue_of(name), QueueKind.DEAD) for name in QUEUES),
+    ]
+
+
+class QueueOperations:
+    """Measures all queues. Without a management API nobody knows what is unacknowledged."""
+
+    def __init__(
+        self, counter: QueueCounter, management: ManagementApi | None, heads: DeadLetterHeads, queues: Sequence[Queue]
+    ) -> None:
+        self._counter = counter
+        self._management = management
+        self._heads = heads
+        self._queues = tuple(queues)
+
+    @property
+    def is_complete(self) -> bool:
+        """Say whether there is a management API to ask."""
+        return self._management is not None
+
+    async def measure(self) -> list[QueueState]:
+        """Return every queue with its numbers. Raises `BrokerUnavailableError`."""
+        counts = await self._counter.count(queue.name for queue in self._queues)
+        facts = await self._management.facts() if self._management else {}
+        dead = {queue.name: counts[queue.name] for queue in self._queues if queue.kind is QueueKind.DEAD}
+        await self._heads.follow({name: count.ready for name, count in dead.items() if count is not None})
+        return [self._state(queue, counts[queue.name], facts) for queue in self._queues]
+
+    def _state(self, queue: Queue, count: QueueCount | None, facts: Mapping[str, QueueFacts]) -> QueueState:
+        if count is None:
+            return QueueState(queue.name, queue.kind, False, None, None, None, None)
+        known = facts.get(queue.name)
+        age = known.head_age_seconds if known else None
+        if queue.kind is QueueKind.DEAD:
+            failed_at = self._heads.failed_at(queue.name)
+            age = max(0.0, (utc_now() - failed_at).total_seconds()) if failed_at else None
+        if not count.ready:
+            age = 0.0
+        return QueueState(
+            name=queue.name,
+            kind=queue.kind,
+            is_declared=True,
+            ready=count.ready,
+            unacknowledged=known.unacknowledged if known else None,
+            consumers=count.consumers,
+            head_age_seconds=age,
+        )
