@@ -12,6 +12,9 @@ TESTS ?= libs services tests tools
 PYTEST_OPTIONS ?=
 # Less of everything: make bench BENCH_OPTIONS=--quick
 BENCH_OPTIONS ?=
+# The same faults again: make faults SEED=7; more of them: make faults FAULT_OPTIONS="--events 200000 --rounds 8"
+SEED ?=
+FAULT_OPTIONS ?=
 # One service: make logs LOG=ocr, make restart NAME=gateway
 LOG ?=
 NAME ?=
@@ -56,6 +59,10 @@ reset: env ## stop everything and delete its data
 test: env check ## check everything and run all tests on private servers
 	@echo "== tests"
 	$(STACK) with-infra -- $(PYTHON_IN)/pytest $(TESTS) $(PYTEST_OPTIONS)
+
+.PHONY: faults
+faults: env ## crash, freeze and cut off everything while events flow; nothing may be lost: SEED=7 does the same again
+	@$(PYTHON_IN)/python tests/faults/run_faults.py $(if $(SEED),--seed $(SEED)) $(FAULT_OPTIONS)
 
 .PHONY: check
 check: lint types ## lint, format, types and the rules of the tree, without tests

@@ -1,0 +1,71 @@
+"""Everything that arrives: a queue beside the system's own, read at the end."""
+
+import asyncio
+from uuid import UUID
+
+import aio_pika
+import orjson
+from aio_pika.abc import AbstractIncomingMessage
+
+from alta_common.contracts.projects import EXCHANGE, ProjectCreated
+from alta_common.ids import new_id
+
+_QUEUE = "observed"
+_PREFETCH = 2000
+# As the system's own queues: what was confirmed is on disk, and comes back with the broker.
+_ARGUMENTS = {"x-queue-type": "quorum"}
+
+
+class Observer:
+    """The queue outlives its connections and the broker's crashes."""
+
+    def __init__(self, rabbitmq_url: str) -> None:
+        self._url = rabbitmq_url
+
+    async def bind(self, routing_key: str = ProjectCreated.ROUTING_KEY) -> None:
+        """Hear what is published with this key."""
+        async with await aio_pika.connect(self._url) as connection:
+            channel = await connection.channel()
+            queue = await channel.declare_queue(_QUEUE, durable=True, arguments=_ARGUMENTS)
+            await queue.bind(EXCHANGE, routing_key)
+
+    async def count(self) -> int:
+        """Return how many messages have arrived, copies included."""
+        async with await aio_pika.connect(self._url) as connection:
+            channel = await connection.channel()
+            queue = await channel.declare_queue(_QUEUE, passive=True)
+            return int(queue.declaration_result.message_count or 0)
+
+    async def collect(self) -> list[UUID]:
+        """Take the ids of all events that have arrived so far, in the order of their arrival."""
+        arrived: list[UUID] = []
+        last, complete = str(new_id()), asyncio.Event()
+
+        async def take(message: AbstractIncomingMessage) -> None:
+            if complete.is_set():
+                return  # Not acknowledged: it goes back, for the next time.
+            if message.message_id == last:
+                await message.channel.basic_ack(message.delivery_tag, multiple=True)
+                complete.set()
+                return
+            arrived.append(_id_of(message))
+            if len(arrived) % (_PREFETCH // 4) == 0:
+                await message.channel.basic_ack(message.delivery_tag, multiple=True)
+
+        async with await aio_pika.connect(self._url) as connection:
+            channel = await connection.channel()
+            await channel.set_qos(prefetch_count=_PREFETCH)
+            # The queue is first in, first out: once this has come back, everything before it has.
+            await channel.default_exchange.publish(aio_pika.Message(b"", message_id=last), _QUEUE)
+            queue = await channel.get_queue(_QUEUE)
+            await queue.consume(take)
+            async with asyncio.timeout(300):
+                await complete.wait()
+        return arrived
+
+
+def _id_of(message: AbstractIncomingMessage) -> UUID:
+    """Return the event's id; properties and body of a message must speak of the same event."""
+    if message.body.startswith(b"{"):
+        assert orjson.loads(message.body)["id"] == message.message_id
+    return UUID(message.message_id)

@@ -1,0 +1,156 @@
+"""The outbox under test as its database sees it, reached anew each time: the server may have been crashed meanwhile."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from alta_common.contracts.event import MAX_EVENT_BYTES
+from alta_common.contracts.projects import ProjectCreated
+from alta_common.db.lost import CONNECTION_ERRORS
+from alta_common.ids import new_id
+from alta_common.outbox.table import create_outbox
+from alta_common.outbox.writer import shard_of
+from alta_common.testing.postgres import FreshDatabase
+from faults_verdict import Written
+
+SCHEMA = "projects"
+UNHEARD = "projects.unheard.v1"
+_STALLED_SECONDS = 180
+
+_INSERT = """
+INSERT INTO projects.outbox_event
+    (event_id, event_type, exchange, routing_key, aggregate_type, aggregate_id, shard, body, headers)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{}') RETURNING id
+"""
+
+_SESSIONS = """
+SELECT a.pid FROM pg_stat_activity a
+WHERE a.datname = current_database() AND a.client_port = ANY ($1::integer[])
+  AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory')
+"""
+
+
+@dataclass(frozen=True)
+class Poison:
+    """An event that cannot go out."""
+
+    id: int
+    event_id: UUID
+    is_unheard: bool
+    """Only nobody hears it: it can go out once somebody does."""
+
+
+class OutboxDatabase:
+    """What the tests ask of it and do to it, as superuser."""
+
+    def __init__(self, database: FreshDatabase) -> None:
+        self.database = database
+
+    @asynccontextmanager
+    async def connected(self):
+        """Connect as superuser."""
+        connection = await asyncpg.connect(self.database.superuser_dsn, timeout=60)
+        try:
+            yield connection
+        finally:
+            connection.terminate()
+
+    async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
+        """Return all rows."""
+        async with self.connected() as connection:
+            return await connection.fetch(query, *values)
+
+    async def value(self, query: str, *values: Any) -> Any:
+        """Return the first column of the first row."""
+        async with self.connected() as connection:
+            return await connection.fetchval(query, *values)
+
+    async def create(self, aggregates: Sequence[UUID]) -> None:
+        """Create the outbox and the aggregates' rows."""
+        owner = await asyncpg.connect(self.database.settings(SCHEMA).postgres_dsn)
+        try:
+            async with owner.transaction():
+                for statement in create_outbox(SCHEMA, "alta_relay"):
+                    await owner.execute(statement)
+                await owner.execute(
+                    "CREATE TABLE projects.fault_aggregate (id uuid PRIMARY KEY, last integer NOT NULL DEFAULT 0)"
+                )
+                await owner.execute("INSERT INTO projects.fault_aggregate (id) SELECT unnest($1::uuid[])", aggregates)
+        finally:
+            await owner.close()
+
+    async def pending(self) -> int:
+        """Return how many events wait."""
+        return await self.value("SELECT count(*) FROM projects.outbox_pending")
+
+    async def drained(self) -> None:
+        """Return when nothing waits any more. Fails only when nothing has moved for minutes."""
+        lowest, moved_at = None, time.monotonic()
+        while True:
+            try:
+                waiting = await self.pending()
+            except CONNECTION_ERRORS:
+                waiting = lowest
+            if waiting == 0:
+                return
+            if lowest is None or (waiting is not None and waiting < lowest):
+                lowest, moved_at = waiting, time.monotonic()
+            assert time.monotonic() < moved_at + _STALLED_SECONDS, f"{waiting} events wait and nothing moves"
+            await asyncio.sleep(0.1)
+
+    async def written(self) -> list[Written]:
+        """Return every good event that was committed, in the order of ids."""
+        rows = await self.fetch(
+            "SELECT event_id, aggregate_id, body FROM projects.outbox_event "
+            "WHERE octet_length(body) <= $1 AND exchange = 'projects.events' AND routing_key <> $2 ORDER BY id",
+            MAX_EVENT_BYTES,
+            UNHEARD,
+        )
+        return [
+            Written(row["event_id"], row["aggregate_id"], int(orjson.loads(row["body"])["data"]["name"]))
+            for row in rows
+        ]
+
+    async def parked(self) -> set[UUID]:
+        """Return the ids of parked events."""
+        rows = await self.fetch(
+            "SELECT e.event_id FROM projects.outbox_parked p JOIN projects.outbox_event e ON e.id = p.id"
+        )
+        return {row["event_id"] for row in rows}
+
+    async def replay(self, ids: Sequence[int]) -> int:
+        """Put events back in line, as the operators' tools do; return how many."""
+        return await self.value("SELECT projects.outbox_replay($1)", list(ids))
+
+    async def published(self, count: int) -> list[int]:
+        """Return the ids of some events that have gone out."""
+        rows = await self.fetch(
+            "SELECT id FROM projects.outbox_events WHERE status = 'COMPLETED' ORDER BY id LIMIT $1", count
+        )
+        return [row["id"] for row in rows]
+
+    async def sessions(self, ports: Sequence[int]) -> list[int]:
+        """Return the sessions that own or share shards, of the process with these local ports."""
+        return [row["pid"] for row in await self.fetch(_SESSIONS, ports)]
+
+    async def poison(self, aggregate: UUID, kind: str) -> Poison:
+        """Write what no service's writer would take: `exchange`, `unheard` or `size` is wrong with it."""
+        event = ProjectCreated(project_id=aggregate, name="poison", created_by=new_id())
+        exchange = "nobody.events" if kind == "exchange" else event.EXCHANGE
+        routing_key = UNHEARD if kind == "unheard" else event.ROUTING_KEY
+        body = b" " * (MAX_EVENT_BYTES + 1) if kind == "size" else event.to_bytes()
+        place = (aggregate, shard_of(aggregate), body)
+        async with self.connected() as connection, connection.transaction():
+            # In its place among the aggregate's events, as everything else.
+            await connection.execute("SELECT FROM projects.fault_aggregate WHERE id = $1 FOR UPDATE", aggregate)
+            number = await connection.fetchval(
+                _INSERT, event.event_id, event.TYPE, exchange, routing_key, event.AGGREGATE, *place
+            )
+        return Poison(number, event.event_id, kind == "unheard")

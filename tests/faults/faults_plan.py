@@ -1,0 +1,53 @@
+"""Which faults, in which order: decided by the seed alone."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from random import Random
+
+
+class Kind(StrEnum):
+    """What is done to the system."""
+
+    RELAY_KILLED = "relay_killed"
+    RELAY_CAUGHT = "relay_caught"
+    """Killed between confirm and delete."""
+    RELAY_REPLACED = "relay_replaced"
+    RELAY_FROZEN = "relay_frozen"
+    RELAY_ADDED = "relay_added"
+    """A further one joins for a while."""
+    BROKER_RESTARTED = "broker_restarted"
+    BROKER_KILLED = "broker_killed"
+    CONNECTIONS_CLOSED = "connections_closed"
+    MEMORY_ALARM = "memory_alarm"
+    SESSIONS_KILLED = "sessions_killed"
+    POSTGRES_CRASHED = "postgres_crashed"
+    POSTGRES_STOPPED = "postgres_stopped"
+    POISON = "poison"
+    REPLAY = "replay"
+
+
+# Two of these strike at once, each something else.
+_RELAY = (Kind.RELAY_KILLED, Kind.RELAY_REPLACED, Kind.RELAY_FROZEN)
+_BROKER = (Kind.BROKER_RESTARTED, Kind.BROKER_KILLED, Kind.CONNECTIONS_CLOSED, Kind.MEMORY_ALARM)
+_POSTGRES = (Kind.SESSIONS_KILLED, Kind.POSTGRES_CRASHED, Kind.POSTGRES_STOPPED)
+
+Step = tuple[Kind, ...]
+"""Faults that strike at the same time."""
+
+
+def shuffled(seed: str, kinds: Sequence[Kind]) -> list[Step]:
+    """Return each of these once."""
+    rng = Random(seed)
+    return [(kind,) for kind in rng.sample(kinds, len(kinds))]
+
+
+def rounds(seed: str, count: int) -> list[Step]:
+    """Return every kind `count` times, and as often every pair of things that are struck at once."""
+    rng = Random(seed)
+    steps: list[Step] = []
+    for _ in range(count):
+        alone = [(kind,) for kind in Kind]
+        pairs = [(_RELAY, _BROKER), (_RELAY, _POSTGRES), (_BROKER, _POSTGRES)]
+        together = [(rng.choice(one), rng.choice(other)) for one, other in pairs]
+        steps += rng.sample([*alone, *together], len(alone) + len(together))
+    return steps

@@ -1,0 +1,56 @@
+"""The short form: real relays, a real broker and a real database, and most of what can happen to them."""
+
+from functools import partial
+from random import Random
+
+from alta_common.testing import eventually
+from faults_plan import Kind, shuffled
+from faults_scenario import Size, prepared
+
+# The seed fixes the faults and their order, not the moments at which processes meet.
+SEED = "alta"
+
+MIXED = [
+    Kind.RELAY_KILLED,
+    Kind.RELAY_FROZEN,
+    Kind.BROKER_KILLED,
+    Kind.CONNECTIONS_CLOSED,
+    Kind.SESSIONS_KILLED,
+    Kind.POSTGRES_CRASHED,
+    Kind.POISON,
+    Kind.REPLAY,
+]
+
+# First the one that may repeat nothing.
+ONE_BY_ONE = [Kind.RELAY_REPLACED, Kind.POSTGRES_CRASHED, Kind.RELAY_CAUGHT, Kind.RELAY_FROZEN]
+
+
+async def test_faults_of_every_part_lose_nothing_and_keep_the_order(private_servers, tmp_path) -> None:
+    async with prepared(private_servers, tmp_path, SEED, Size(4000)) as scenario:
+        outcome = await scenario.run(shuffled(SEED, MIXED))
+
+    assert not outcome.verdict.problems
+    assert outcome.verdict.events >= 4000
+    assert outcome.parked == outcome.poisons == 3
+
+
+async def test_a_strike_in_the_middle_of_a_backlog_repeats_one_batch_at_most(private_servers, tmp_path) -> None:
+    async with prepared(private_servers, tmp_path, SEED, Size(0)) as scenario:
+        await scenario.start_relays()
+        for kind in ONE_BY_ONE:
+            await scenario.writers.burst(Random(SEED), each=10)
+            backlog = await scenario.database.pending()
+            await eventually(partial(_has_shrunk, scenario, backlog), 180)
+            await scenario.strike((kind,))
+            await scenario.database.drained()
+            # What the strikes so far may have repeated, and no more: that of a later one is not there to hide it.
+            assert not (await scenario.verdict()).problems, kind
+
+        outcome = await scenario.settle()
+
+    assert not outcome.verdict.problems
+    assert outcome.notes[Kind.RELAY_FROZEN] == ["taken over"]
+
+
+async def _has_shrunk(scenario, backlog: int) -> bool:
+    return await scenario.database.pending() <= backlog * 0.8
