@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 CHANNEL = "alta_outbox"
 
-# Nudges within this time become one notification.
+# Notifications are at least this far apart. The first nudge after a pause is passed on at once.
 _DEBOUNCE = timedelta(milliseconds=2)
 # After a failure; meanwhile the relay finds the events by itself.
 _PAUSE = timedelta(seconds=1)
@@ -31,6 +31,8 @@ class OutboxWakeup:
     def __init__(self, engine: AsyncEngine, schema: str) -> None:
         self._url = engine.url
         self._schema = checked_identifier(schema)
+        # Without parameters it goes by the simple protocol: a third less work for both sides.
+        self._notify_sql = f"NOTIFY {CHANNEL}, '{self._schema}'"
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._connection: asyncpg.Connection | None = None
@@ -51,12 +53,15 @@ class OutboxWakeup:
         await self._disconnect()
 
     async def _run(self) -> None:
+        loop, not_before = asyncio.get_running_loop(), 0.0
         while True:
             await self._wanted.wait()
+            if (early := not_before - loop.time()) > 0:
+                await asyncio.sleep(early)
             self._wanted.clear()
             try:
                 await self._notify()
-                await asyncio.sleep(_DEBOUNCE.total_seconds())
+                not_before = loop.time() + _DEBOUNCE.total_seconds()
             except CONNECTION_ERRORS as error:
                 log.warning("outbox.wakeup_failed", schema=self._schema, error=repr(error))
                 await self._disconnect()
@@ -75,7 +80,7 @@ class OutboxWakeup:
                 command_timeout=5,
                 server_settings={"application_name": f"{self._schema}-outbox-wakeup"},
             )
-        await self._connection.execute("SELECT pg_notify($1, $2)", CHANNEL, self._schema)
+        await self._connection.execute(self._notify_sql)
 
     async def _disconnect(self) -> None:
         if self._connection is not None:
