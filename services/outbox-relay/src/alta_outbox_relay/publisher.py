@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import attrgetter, itemgetter
 
 import structlog
-from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
+from aio_pika.exceptions import ChannelPreconditionFailed
 
 from alta_common.messaging.broker import address_of
 from alta_common.messaging.topology import declare_topology
@@ -24,7 +24,7 @@ __all__ = ["BrokerLostError", "FaultyEventError", "Publisher", "RefusedError", "
 
 log = structlog.get_logger()
 
-_TRANSPORT_ERRORS = (AMQPError, BrokerLostError, OSError, TimeoutError, RuntimeError)
+_TRANSPORT_ERRORS = (BrokerLostError, OSError, TimeoutError)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 # A connection that lives shorter than this is no reason to try again at once.
 _SETTLED_SECONDS = 5.0
@@ -155,6 +155,14 @@ class Publisher:
         except ChannelPreconditionFailed as error:
             # Somebody declared a queue differently. Its events can be published all the same, and the others too.
             log.exception("topology.differs", error=repr(error))
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # aio-pika cancels what waits on a channel that dies; nobody asked us to stop.
+            raise BrokerLostError("the connection ended while the topology was declared") from error
+        except Exception as error:  # aio-pika lets through what it makes of a peer that is no broker
+            raise BrokerLostError(f"the topology was not declared: {error!r}") from error
 
     async def _stay_connected(self) -> BrokerLostError:
         """Be ready until connection or channel ends; return why it did."""

@@ -199,7 +199,8 @@ class ScriptedBroker:
     """Speaks AMQP 0-9-1 as far as a publisher hears it; beyond that it does what a test says."""
 
     def __init__(self) -> None:
-        self.greeting = pamqp.frame.marshal(commands.Connection.Start(server_properties={}), 0)
+        properties = {"capabilities": {"publisher_confirms": True}}
+        self.greeting = pamqp.frame.marshal(commands.Connection.Start(server_properties=properties), 0)
         self.confirms = True
         """Whether every message is confirmed as it comes."""
         self.reads = asyncio.Event()
