@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from fastapi import FastAPI
 
 from alta_common.audit import AuditTrail, create_audit
 from alta_common.audit.table import grant_recording
+from alta_common.clock import to_rfc3339, utc_now
 from alta_common.contracts.projects import ProjectCreated
 from alta_common.db.engine import create_engine, create_sessions
 from alta_common.ids import new_id
@@ -121,7 +123,7 @@ class Broker:
         headers = {
             "x-alta-reason": reason,
             "x-alta-error": "BadFileError: it is damaged",
-            "x-alta-failed-at": "2026-01-02T03:04:05.000Z",
+            "x-alta-failed-at": about.pop("failed_at", to_rfc3339(utc_now() - timedelta(hours=2))),
             "x-alta-attempt": 3,
             "x-alta-exchange": "projects.events",
             "x-alta-routing-key": event.ROUTING_KEY,

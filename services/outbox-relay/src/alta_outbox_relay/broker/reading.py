@@ -13,6 +13,8 @@ from alta_common.messaging import envelope as names
 from alta_outbox_relay.models.dead_letter import DeadLetter
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+# The broker counts each look at a message in these.
+_COUNTED = frozenset({"x-delivery-count", "x-acquired-count"})
 _MAX_TEXT = 1024
 _MAX_HEADERS = 100
 _MAX_DEPTH = 4
@@ -46,7 +48,8 @@ def id_of(message: AbstractIncomingMessage) -> str:
     """Return the name that operators call a message by: its own id when that is plain, else a digest of the message."""
     if message.message_id is not None and _PLAIN_ID.fullmatch(message.message_id):
         return message.message_id
-    headers = orjson.dumps(_shown_table(dict(message.headers or {}), 0), option=orjson.OPT_SORT_KEYS)
+    lasting = {name: value for name, value in (message.headers or {}).items() if name not in _COUNTED}
+    headers = orjson.dumps(_shown_table(lasting, 0), option=orjson.OPT_SORT_KEYS)
     whole = b"\x00".join((repr(message.message_id).encode(), headers, message.body))
     return "sha256-" + hashlib.sha256(whole).hexdigest()[:32]
 
