@@ -95,11 +95,12 @@ def heard() -> Heard:
 
 
 @asynccontextmanager
-async def publishing(url: str, window: int = 1000) -> AsyncIterator[Publisher]:
+async def publishing(url: str, window: int = 1000, *, connected: bool = True) -> AsyncIterator[Publisher]:
     publisher = Publisher(url, window)
     running = asyncio.ensure_future(publisher.run())
     try:
-        await eventually(publisher.ready.is_set)
+        if connected:
+            await eventually(publisher.ready.is_set)
         yield publisher
     finally:
         running.cancel()
@@ -256,3 +257,8 @@ class ScriptedBroker:
 async def scripted() -> AsyncIterator[ScriptedBroker]:
     async with ScriptedBroker().listening() as broker:
         yield broker
+
+
+@pytest.fixture
+def make_scripted() -> type[ScriptedBroker]:
+    return ScriptedBroker
