@@ -18,6 +18,9 @@ FAULT_OPTIONS ?=
 # One service: make logs LOG=ocr, make restart NAME=gateway
 LOG ?=
 NAME ?=
+# What operators do: make ops ARGS="outbox ls --status parked"; make admin EMAIL=ada@example.com
+ARGS ?=
+EMAIL ?=
 
 .PHONY: help
 help: ## list the commands
@@ -50,6 +53,14 @@ logs: env ## follow the logs of all services, or of one: make logs LOG=ocr
 .PHONY: restart
 restart: env ## restart one service: make restart NAME=gateway
 	@$(STACK) restart $(NAME)
+
+.PHONY: ops
+ops: env ## look at outboxes, queues and dead letters: make ops ARGS="outbox ls" (ARGS=--help)
+	@$(STACK) ops -- $(ARGS)
+
+.PHONY: admin
+admin: env ## make an account an administrator of the platform: make admin EMAIL=ada@example.com
+	@$(STACK) admin $(EMAIL)
 
 .PHONY: reset
 reset: env ## stop everything and delete its data

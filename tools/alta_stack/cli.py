@@ -78,6 +78,22 @@ def _logs(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _ops(arguments: argparse.Namespace) -> int:
+    from alta_stack.operate import operate
+
+    return operate(home(), _after_dashes(arguments.words))
+
+
+def _admin(arguments: argparse.Namespace) -> int:
+    from alta_stack.operate import promote
+
+    return promote(home(), arguments.email)
+
+
+def _after_dashes(words: list[str]) -> list[str]:
+    return words[1:] if words[:1] == ["--"] else words
+
+
 def _supervise(arguments: argparse.Namespace) -> int:
     from alta_stack.report import Report
     from alta_stack.supervisor import supervise
@@ -88,8 +104,7 @@ def _supervise(arguments: argparse.Namespace) -> int:
 def _with_infra(arguments: argparse.Namespace) -> int:
     from alta_stack.with_infra import with_infra
 
-    command: list[str] = arguments.run
-    return with_infra(home(), command[1:] if command[:1] == ["--"] else command)
+    return with_infra(home(), _after_dashes(arguments.run))
 
 
 def _env_example(_: argparse.Namespace) -> int:
@@ -117,6 +132,9 @@ def _parser() -> argparse.ArgumentParser:
     logs = add("logs", _logs, "follow the logs of all services, or of one")
     logs.add_argument("name", nargs="?", default="")
     logs.add_argument("--once", action="store_true", help="show the end of the logs and leave")
+    ops = add("ops", _ops, "look at outboxes, queues and dead letters: -- outbox ls")
+    ops.add_argument("words", nargs=argparse.REMAINDER, metavar="-- WORDS")
+    add("admin", _admin, "make an account an administrator of the platform").add_argument("email")
     supervise = add("supervise", _supervise, "what `up` starts in the background")
     supervise.add_argument("--gateway-port", type=int, required=True)
     supervise.add_argument("--report", type=int, help="descriptor of the pipe to report to")

@@ -27,7 +27,6 @@ without a #. In brackets: the services that read a setting."""
 LOCAL_STACK = {
     "GATEWAY_PORT": ("8000", "Port that `make up` gives the gateway; 0: any free one."),
     "ALTA_HOME": (".alta", "Folder of the local stack: data, logs, stack.json. Another folder is another stack."),
-    "RABBITMQ_MANAGEMENT_URL": ("", "Management page of the broker that RABBITMQ_URL names, for stack.json."),
     "PYTHON": ("", "Python that .venv is made with; empty: the first of 3.11 or newer."),
     "ALTA_TEST_POSTGRES_DSN": ("", "Tests use this server (a superuser's DSN) instead of starting one."),
     "ALTA_TEST_REDIS_URL": ("", "Tests use this Redis instead of starting one."),

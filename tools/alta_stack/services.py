@@ -52,6 +52,7 @@ SERVICES = (
     Service("transcription", "alta_transcription.worker", is_engine=True),
     Service("notifications", "alta_notifications.worker", role="alta_notifications", secrets=_MAILS),
     Service("outbox-relay", "alta_outbox_relay.main", role="alta_relay"),
+    Service("outbox-admin", "alta_outbox_relay.admin", role="alta_relay", http=True, wave=1),
 )
 
 MIGRATIONS = tuple(
@@ -98,13 +99,17 @@ class Wiring:
         return self._defaults() | given | fixed | {name: self.credentials[name] for name in service.secrets}
 
     def _defaults(self) -> dict[str, str]:
-        identity, projects = (f"http://127.0.0.1:{self.ports[name].http}" for name in ("identity", "projects"))
+        identity, projects, operations = (
+            f"http://127.0.0.1:{self.ports[name].http}" for name in ("identity", "projects", "outbox-admin")
+        )
         values = {
             "REDIS_URL": self.addresses.redis_url,
             "RABBITMQ_URL": self.addresses.amqp_url,
+            "RABBITMQ_MANAGEMENT_URL": self.addresses.rabbitmq_management,
             "STORAGE_DIR": str(self.home.storage),
             "IDENTITY_URL": identity,
             "PROJECTS_URL": projects,
+            "OUTBOX_ADMIN_URL": operations,
             "AUTH_JWKS_URL": f"{identity}/.well-known/jwks.json",
             "PUBLIC_URL": self.gateway_url,
             "HEALTH_URLS": ",".join(f"{name}={self.internal_url(name)}/health/ready" for name in self._reported),

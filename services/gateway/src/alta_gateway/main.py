@@ -88,7 +88,8 @@ def _health(
     for named in settings.health_urls:
         name, _, url = named.partition("=")
         services[name] = HttpProbe(session, url, expects_ok=True)
-    needed: dict[str, Check] = {**{name: services[name] for name in upstreams}, "keys": verifier.check}
+    required = [name for name, upstream in upstreams.items() if not upstream.is_optional]
+    needed: dict[str, Check] = {**{name: services[name] for name in required}, "keys": verifier.check}
     return Health(VERSION, services, needed, {"redis": limiter.check})
 
 

@@ -7,9 +7,12 @@ from alta_gateway.settings import GatewaySettings
 
 IDENTITY = "identity"
 PROJECTS = "projects"
+OPERATIONS = "outbox-admin"
 GATEWAY = "gateway"
 
 AUTH_BODY_BYTES = 64 * 1024
+# Names of five hundred events.
+OPERATIONS_BODY_BYTES = 64 * 1024
 
 # Methods and templates, one line for each path of the API.
 _IDENTITY = """
@@ -59,6 +62,18 @@ POST /v1/auth/verify-email
 GET /.well-known/jwks.json
 GET /.well-known/oauth-authorization-server
 """
+_OPERATIONS = """
+GET /v1/admin/outbox
+GET /v1/admin/outbox/{event_id}
+POST /v1/admin/outbox/replay
+POST /v1/admin/outbox/{event_id}/park
+GET /v1/admin/queues
+GET /v1/admin/dead-letters
+GET /v1/admin/dead-letters/{queue}
+GET /v1/admin/dead-letters/{queue}/{message_id}
+POST /v1/admin/dead-letters/{queue}/replay
+POST /v1/admin/dead-letters/{queue}/purge
+"""
 _SECOND_FACTOR = """
 POST DELETE /v1/users/me/mfa/totp
 POST /v1/users/me/mfa/totp/confirm
@@ -88,6 +103,7 @@ def routes_of(settings: GatewaySettings) -> list[Route]:
         *_sign_in(settings),
         *_second_factor(settings),
         *_streams(settings),
+        *(_operations(settings) if settings.outbox_admin_url else []),
         *(replace(row, is_public=True) for row in _Rows(settings, GATEWAY).of(_OWN)),
     ]
 
@@ -179,6 +195,13 @@ def _sign_in(settings: GatewaySettings) -> list[Route]:
         row("/v1/auth/resend-verification", ("resend",), "email", fails_closed=False),
         row("/v1/auth/refresh", ("refresh",), None, fails_closed=False),
     ]
+
+
+def _operations(settings: GatewaySettings) -> list[Route]:
+    # Going through a long queue takes its time.
+    patience = _streaming(settings, settings.upstream_long_first_byte_seconds)
+    rows = _Rows(settings, OPERATIONS).of(_OPERATIONS)
+    return [replace(row, body_limit=OPERATIONS_BODY_BYTES, timeouts=patience) for row in rows]
 
 
 def _second_factor(settings: GatewaySettings) -> list[Route]:

@@ -124,6 +124,11 @@ class UpstreamSettings(Settings):
 
     identity_url: str = Field("http://localhost:8101", description="Identity's API.")
     projects_url: str = Field("http://localhost:8102", description="Projects' API.")
+    outbox_admin_url: str = Field(
+        "",
+        description="The API of operations (outboxes, queues, dead letters); empty: it is not served here, and "
+        "operators use the command line.",
+    )
     upstream_connect_seconds: float = Field(2, gt=0, description="Connecting to a service.")
     upstream_first_byte_seconds: float = Field(15, gt=0, description="Until a service begins to answer.")
     upstream_long_first_byte_seconds: float = Field(

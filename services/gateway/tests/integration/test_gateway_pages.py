@@ -82,6 +82,27 @@ async def test_a_document_that_is_not_whole_is_not_shown(make_edge, service):
     assert "identity" in answer.json()["detail"]
 
 
+async def test_the_document_is_whole_without_the_api_of_operations(make_edge, service):
+    service.answers("/openapi.json", 200, documented({"/v1/projects": {"get": operation()}}))
+    service.answers(
+        "/operations/openapi.json", 200,
+        documented({"/v1/admin/queues": {"get": operation("Page", operationId="list")}}, {"Page": {"type": "object"}}),
+    )  # fmt: skip
+    without = await make_edge(outbox_admin_url="http://127.0.0.1:1")
+    with_it = await make_edge(outbox_admin_url=f"{service.url}/operations")
+    never = await make_edge()
+
+    paths = [(await edge.http.get("/openapi.json")).json()["paths"] for edge in (without, with_it, never)]
+    ready, health = await without.http.get("/health/ready"), await without.http.get("/health")
+    unknown = await never.http.get("/v1/admin/queues")
+
+    assert ["/v1/admin/queues" in each for each in paths] == [False, True, False]
+    assert paths[1]["/v1/admin/queues"]["get"]["operationId"] == "outbox_admin_list"
+    assert ready.status_code == 200
+    assert health.json()["services"]["outbox-admin"] == "unavailable"
+    assert unknown.status_code == 404
+
+
 async def test_pages_run_only_their_own_script_and_load_nothing_from_elsewhere(edge):
     for path in ("/docs", "/verify-email"):
         page = await edge.http.get(path)

@@ -8,7 +8,7 @@ from alta_gateway.routes import routes_of
 from alta_gateway.routing import Kind, RouteTable
 from alta_gateway.settings import GatewaySettings, Rate
 
-SETTINGS = GatewaySettings(redis_url="redis://unused")
+SETTINGS = GatewaySettings(redis_url="redis://unused", outbox_admin_url="http://localhost:8103")
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,11 @@ def routes():
         ("POST", "/v1/auth/logout", "identity", Kind.WRITE, False),
         ("GET", "/v1/users/me", "identity", Kind.READ, False),
         ("GET", "/v1/admin/users", "identity", Kind.READ, False),
+        ("GET", "/v1/admin/outbox", "outbox-admin", Kind.READ, False),
+        ("POST", "/v1/admin/outbox/replay", "outbox-admin", Kind.WRITE, False),
+        ("GET", "/v1/admin/queues", "outbox-admin", Kind.READ, False),
+        ("GET", "/v1/admin/dead-letters/ocr_queue.dead/1", "outbox-admin", Kind.READ, False),
+        ("POST", "/v1/admin/dead-letters/ocr_queue.dead/purge", "outbox-admin", Kind.WRITE, False),
         ("GET", "/.well-known/jwks.json", "identity", Kind.READ, True),
         ("POST", "/v1/projects/1/documents", "projects", Kind.UPLOAD, False),
         ("POST", "/v1/projects/1/voice-samples", "projects", Kind.UPLOAD, False),

@@ -12,7 +12,7 @@ you ask for help. Limited answers carry `RateLimit-Policy` and `RateLimit`; a re
 `Retry-After` when to come back.
 
 Sign in with `POST /v1/auth/login` and send the access token as `Authorization: Bearer …`."""
-_TAGS = ("Authentication", "Users", "Projects", "Members", "Documents", "Voice samples", "Keys", "Health")
+_TAGS = ("Authentication", "Users", "Projects", "Members", "Documents", "Voice samples", "Keys", "Operations", "Health")
 _RETRY_AFTER = {
     "Retry-After": {"description": "Seconds until it is worth trying again.", "schema": {"type": "integer"}}
 }

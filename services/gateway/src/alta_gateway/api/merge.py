@@ -70,7 +70,7 @@ def _completed(operation: Document, route: Route, service: str) -> Document:
     return {
         "tags": [service.capitalize()],
         **operation,
-        "operationId": f"{service}_{operation['operationId']}" if "operationId" in operation else _id_of(route),
+        "operationId": f"{_word(service)}_{operation['operationId']}" if "operationId" in operation else _id_of(route),
         "responses": dict(sorted(responses.items())),
         "security": [] if route.is_public else [{"bearer": []}],
     }
@@ -78,7 +78,12 @@ def _completed(operation: Document, route: Route, service: str) -> Document:
 
 def _id_of(route: Route) -> str:
     words = route.template.replace("{", "").replace("}", "").replace("-", "_").strip("/").split("/")
-    return "_".join([route.upstream, route.method.lower(), *words])
+    return "_".join([_word(route.upstream), route.method.lower(), *words])
+
+
+def _word(service: str) -> str:
+    """Return a service's name as generated code can have it."""
+    return service.replace("-", "_")
 
 
 def _renamed(document: Document, taken: Document, service: str) -> Document:
@@ -94,7 +99,7 @@ def _renamed(document: Document, taken: Document, service: str) -> Document:
     if not clashing:
         return document
     for section, name in _with_dependents(clashing, own, taken):
-        new[f"{_REF}{section}/{name}"] = f"{_REF}{section}/{service.capitalize()}{name}"
+        new[f"{_REF}{section}/{name}"] = f"{_REF}{section}/{service.title().replace('-', '')}{name}"
     renamed: Document = _with_refs(document, new)
     for section, named in renamed["components"].items():
         renamed["components"][section] = {

@@ -30,7 +30,10 @@ class _Merged:
 
 
 class OpenApi:
-    """Serves the merged document. A service that is away keeps the place it last had; one never seen makes it 503."""
+    """Serves the merged document. A service that is away keeps the place it last had.
+
+    One that was never seen makes it 503, unless the gateway works without it: then it is left out until it is there.
+    """
 
     def __init__(
         self,
@@ -65,19 +68,23 @@ class OpenApi:
         async with self._one_at_a_time:
             is_old = self._tried_at is None or time.monotonic() - self._tried_at > self._fresh_seconds
             # What is not whole is tried again at every request: somebody is waiting for it.
-            if is_old or len(self._documents) < len(self._upstreams):
+            if is_old or self._missing:
                 await self._refresh()
         if self._merged is None:
-            missing = ", ".join(sorted(set(self._upstreams) - set(self._documents)))
-            raise UnavailableError(f"The document is not whole yet: {missing} cannot be reached.", 5)
+            raise UnavailableError(f"The document is not whole yet: {', '.join(self._missing)} cannot be reached.", 5)
         return self._merged
+
+    @property
+    def _missing(self) -> list[str]:
+        needed = {name for name, upstream in self._upstreams.items() if not upstream.is_optional}
+        return sorted(needed - self._documents.keys())
 
     async def _refresh(self) -> None:
         self._tried_at = time.monotonic()
         fetched = await asyncio.gather(*(self._fetch(upstream) for upstream in self._upstreams.values()))
         self._documents |= {name: document for name, document in fetched if document is not None}
-        if len(self._documents) == len(self._upstreams):
-            ordered = {name: self._documents[name] for name in self._upstreams}
+        if not self._missing:
+            ordered = {name: self._documents[name] for name in self._upstreams if name in self._documents}
             body = orjson.dumps(merge(ordered, self._routes, self._base))
             self._merged = _Merged(body, b'"' + hashlib.sha256(body).hexdigest()[:32].encode() + b'"')
 

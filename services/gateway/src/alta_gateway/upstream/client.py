@@ -14,10 +14,11 @@ _NO_AUTO_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
 class Upstream:
-    """One service: its address and how much it can take."""
+    """One service: its address and how much it can take. The gateway works without one that `is_optional`."""
 
-    def __init__(self, name: str, base_url: str, settings: UpstreamSettings) -> None:
+    def __init__(self, name: str, base_url: str, settings: UpstreamSettings, *, is_optional: bool = False) -> None:
         self.name = name
+        self.is_optional = is_optional
         self.base_url = base_url.rstrip("/")
         self.admission = Admission(name, settings)
 
@@ -53,4 +54,7 @@ async def read_bounded(answer: aiohttp.ClientResponse, limit: int) -> bytes:
 def create_upstreams(settings: UpstreamSettings) -> dict[str, Upstream]:
     """Return the services by name."""
     urls = {"identity": settings.identity_url, "projects": settings.projects_url}
-    return {name: Upstream(name, url, settings) for name, url in urls.items()}
+    upstreams = {name: Upstream(name, url, settings) for name, url in urls.items()}
+    if settings.outbox_admin_url:
+        upstreams["outbox-admin"] = Upstream("outbox-admin", settings.outbox_admin_url, settings, is_optional=True)
+    return upstreams
