@@ -23,7 +23,7 @@ async def test_a_stop_waits_for_what_runs(
         await publisher.publish(a_request())
         await eventually(lambda: reader.busy == 1)
         stopping = asyncio.create_task(app.stop())
-        await eventually(lambda: app._stopping)
+        await eventually(app._stopping.is_set)
         reader.gate.set()
         await stopping
 

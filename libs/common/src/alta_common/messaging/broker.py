@@ -13,6 +13,7 @@ from aio_pika.exceptions import AMQPError, DeliveryError, PublishError
 from yarl import URL
 
 from alta_common.errors import UnavailableError
+from alta_common.messaging.topology import TopologyConflictError
 
 log = structlog.get_logger()
 
@@ -55,6 +56,9 @@ async def when_there(rabbitmq_url: str, connect: Callable[[], Awaitable[T]]) -> 
     while True:
         try:
             return await connect()
+        except TopologyConflictError as error:
+            # Waiting goes on: it is somebody's to migrate, and then everything goes on by itself.
+            log.error("broker.topology_conflict", broker=address_of(rabbitmq_url), detail=str(error))  # noqa: TRY400 - the text says it all
         except CONNECTION_ERRORS as error:
             log.warning("broker.awaited", broker=address_of(rabbitmq_url), error=repr(error))
         await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret

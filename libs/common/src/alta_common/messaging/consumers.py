@@ -1,43 +1,39 @@
-"""The consumers of a process, on FastStream.
-
-What FastStream would do differently by itself, and why it may not (measured with 0.7.8):
-prefetch is unlimited unless a subscriber brings a channel of its own; a queue declared on the broker before start
-loses that channel; requeueing on error handles a poisoned message thousands of times a second; its telemetry
-middleware overwrites the trace that a message carries. So: one channel a queue, queues declared beforehand and only
-looked up here, acknowledgements by hand, no middleware.
-"""
+"""The consumers of a process: what they hear, how they start, and how they end without losing anything."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import structlog
-from faststream import AckPolicy
-from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
-from faststream.rabbit.message import RabbitMessage
+from aio_pika.abc import AbstractIncomingMessage
 
 from alta_common.messaging.broadcasts import BroadcastListener
 from alta_common.messaging.broker import (
     CONNECTION_ERRORS,
-    RECONNECT_SECONDS,
     BrokerUnavailableError,
     ConfirmedSender,
     address_of,
-    named,
     when_there,
 )
 from alta_common.messaging.delivery import DeliveryProcess, Handler, HandlerTimeoutError
-from alta_common.messaging.topology import RETRY_LADDER, RetryDelay, declare_topology
+from alta_common.messaging.handover import Handover
+from alta_common.messaging.ordered import Mover, Ordered, OrderedDelivery
+from alta_common.messaging.partitions import declare_partitions, partition_of
+from alta_common.messaging.subscriptions import Subscriptions
+from alta_common.messaging.topology import RETRY_LADDER, RetryDelay, declare_topology, ordered_exchange_of
 from alta_common.telemetry.metrics import messages_handled
 
-__all__ = ["Consumer", "ConsumerApp", "Handler", "HandlerTimeoutError"]
+__all__ = ["Consumer", "ConsumerApp", "Handler", "HandlerTimeoutError", "Ordered"]
 
 log = structlog.get_logger()
 
 _KEEPER_SECONDS = 1.0
+_MOVED_AT_ONCE = 10
+
+Run = Callable[[AbstractIncomingMessage], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +42,21 @@ class Consumer:
 
     `time_limit` must stay below the broker's consumer timeout (30 minutes): past it the handler is cancelled and the
     message tried again later. A handler with more to do than that raises `UnfinishedError` in time.
+
+    With `ordered` the events of one aggregate are handled one after the other, in the order of publishing; `prefetch`
+    is then what a partition may hold.
     """
 
     queue: str
     handlers: Sequence[Handler[Any]]
     prefetch: int = 10
     time_limit: timedelta = timedelta(minutes=25)
+    ordered: Ordered | None = None
+
+    @property
+    def partitions(self) -> int:
+        """Return over how many partitions the queue is spread; 0 when it is not."""
+        return self.ordered.partitions if self.ordered else 0
 
 
 class ConsumerApp:
@@ -74,35 +79,35 @@ class ConsumerApp:
         self._consumers = tuple(consumers)
         self._drain_seconds = drain_seconds
         self._ladder = ladder
+        # Publishing goes over a connection of its own: a memory alarm stalls a shared one, acknowledgements included.
         self._sender = ConfirmedSender(rabbitmq_url, f"{service} retries")
         self._broadcasts = BroadcastListener(rabbitmq_url, service, broadcasts) if broadcasts else None
-        self._broker: RabbitBroker | None = None
+        self._subscriptions: Subscriptions | None = None
         self._running: dict[asyncio.Task[Any], str] = {}
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Wait for the broker, declare the topology, begin to consume."""
-        await when_there(self._url, lambda: declare_topology(self._url, self._ladder))
+        retired = await when_there(self._url, self._declare)
         await when_there(self._url, self._sender.start)
         if self._broadcasts is not None:
             # First: what is said of a message that is being handled must not be missed.
             await self._broadcasts.start()
-        await when_there(self._url, self._consume)
+        await when_there(self._url, lambda: self._consume(retired))
         self._keeper = asyncio.create_task(self._keep_topology(), name="topology-keeper")
         log.info("consumers.started", broker=address_of(self._url), queues=[one.queue for one in self._consumers])
 
     async def stop(self) -> None:
         """Take no more messages, let running handlers finish within the drain time, hand the rest back."""
-        self._stopping = True
+        self._stopping.set()
         if self._keeper is not None:
             self._keeper.cancel()
-        if self._broker is not None:
-            await self._cancel_subscriptions(self._broker)
+        if self._subscriptions is not None:
+            await self._subscriptions.cancel()
             await self._drain()
-            # Closing the connection is what gives unacknowledged messages back to their queues.
-            await self._broker.stop()
-            self._broker = None
+            await self._subscriptions.close()
+            self._subscriptions = None
         if self._broadcasts is not None:
             await self._broadcasts.stop()
         await self._sender.stop()
@@ -110,10 +115,15 @@ class ConsumerApp:
 
     async def check(self) -> None:
         """Raise `BrokerUnavailableError` while nothing can be consumed (readiness)."""
-        if self._broker is None or not await self._broker.ping(timeout=0.5):
+        if self._subscriptions is None or not self._subscriptions.is_connected:
             raise BrokerUnavailableError("the consumers are not connected to the broker")
         if self._broadcasts is not None:
             await self._broadcasts.check()
+
+    async def _declare(self) -> dict[str, list[str]]:
+        """Declare everything; return the retired partitions of each queue."""
+        await declare_topology(self._url, self._ladder)
+        return {one.queue: await declare_partitions(self._url, one.queue, one.partitions) for one in self._consumers}
 
     async def _keep_topology(self) -> None:
         """Declare everything again while there is no connection.
@@ -123,62 +133,65 @@ class ConsumerApp:
         """
         while True:
             await asyncio.sleep(_KEEPER_SECONDS)
-            if self._broker is not None and not await self._broker.ping(timeout=0.1):
+            if self._subscriptions is not None and not self._subscriptions.is_connected:
                 with suppress(*CONNECTION_ERRORS):
-                    await declare_topology(self._url, self._ladder)
+                    await self._declare()
 
-    async def _consume(self) -> None:
-        broker = RabbitBroker(
-            named(self._url, f"{self._service} consumers"),
-            timeout=10,
-            reconnect_interval=RECONNECT_SECONDS,
-            graceful_timeout=0,
-            apply_types=False,
-            logger=None,
-        )
-        for consumer in self._consumers:
-            self._subscribe(broker, consumer)
+    async def _consume(self, retired: dict[str, list[str]]) -> None:
+        subscriptions = await Subscriptions.connect(self._url, f"{self._service} consumers")
         try:
-            await broker.start()
+            for consumer in self._consumers:
+                await self._subscribe(subscriptions, consumer)
+                for queue in retired[consumer.queue]:
+                    await self._move(subscriptions, consumer, queue)
         except BaseException:
-            await broker.stop()
+            await subscriptions.close()
             raise
-        self._broker = broker
+        self._subscriptions = subscriptions
 
-    def _subscribe(self, broker: RabbitBroker, consumer: Consumer) -> None:
-        process = DeliveryProcess(consumer.queue, consumer.handlers, self._sender, self._ladder, consumer.time_limit)
-        subscriber = broker.subscriber(
-            RabbitQueue(consumer.queue, declare=False),
-            channel=Channel(prefetch_count=consumer.prefetch),
-            ack_policy=AckPolicy.MANUAL,
-            # The body stays as it came: our own reading decides what an unreadable one means.
-            decoder=_leave_as_is,
-            no_reply=True,
-        )
-
-        async def deliver(message: RabbitMessage) -> None:
-            await self._deliver(process, consumer.queue, message)
-
-        subscriber(deliver)
-
-    async def _deliver(self, process: DeliveryProcess, queue: str, message: RabbitMessage) -> None:
-        if self._stopping:
+    async def _subscribe(self, subscriptions: Subscriptions, consumer: Consumer) -> None:
+        queue, handlers = consumer.queue, consumer.handlers
+        handover = Handover(queue, self._sender)
+        ordered = consumer.ordered
+        if ordered is None:
+            process = DeliveryProcess(queue, handlers, handover, self._ladder, consumer.time_limit)
+            await subscriptions.add(queue, consumer.prefetch, self._delivering(queue, process.run))
             return
-        task = asyncio.current_task()
-        assert task is not None
-        self._running[task] = queue
-        try:
-            await process.run(message.raw_message)
-        finally:
-            self._running.pop(task, None)
+        prefetch = ordered.prefetch(consumer.time_limit, consumer.prefetch)
+        for number in range(ordered.partitions):
+            in_order = OrderedDelivery(
+                queue,
+                handlers,
+                handover,
+                pauses=ordered.pauses,
+                time_limit=consumer.time_limit,
+                stopping=self._stopping,
+            )
+            await subscriptions.add(partition_of(queue, number), prefetch, self._delivering(queue, in_order.run))
+        await self._move(subscriptions, consumer, queue)
 
-    async def _cancel_subscriptions(self, broker: RabbitBroker) -> None:
-        for subscriber in broker.subscribers:
+    async def _move(self, subscriptions: Subscriptions, consumer: Consumer, queue: str) -> None:
+        """Move what lies in a queue that events do not go to any more to where they go now."""
+        handover = Handover(consumer.queue, self._sender)
+        if consumer.ordered:
+            mover = Mover(handover, ordered_exchange_of(consumer.queue), None)
+        else:
+            mover = Mover(handover, "", consumer.queue)
+        await subscriptions.add(queue, _MOVED_AT_ONCE, self._delivering(queue, mover.run))
+
+    def _delivering(self, queue: str, run: Run) -> Run:
+        async def deliver(message: AbstractIncomingMessage) -> None:
+            if self._stopping.is_set():
+                return
+            task = asyncio.current_task()
+            assert task is not None
+            self._running[task] = queue
             try:
-                async with asyncio.timeout(2):
-                    await subscriber.stop()
-            except CONNECTION_ERRORS as error:
-                log.warning("consumers.not_cancelled", error=repr(error))
+                await run(message)
+            finally:
+                self._running.pop(task, None)
+
+        return deliver
 
     async def _drain(self) -> None:
         running = set(self._running)
@@ -192,7 +205,3 @@ class ConsumerApp:
         if late:
             log.warning("consumers.handed_back", messages=len(late))
             await asyncio.wait(late, timeout=5)
-
-
-async def _leave_as_is(message: RabbitMessage) -> RabbitMessage:
-    return message

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -11,24 +12,22 @@ import structlog
 from aio_pika.abc import AbstractIncomingMessage
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
-from alta_common.clock import to_rfc3339, utc_now
+from alta_common.clock import utc_now
 from alta_common.contracts.event import Event
 from alta_common.errors import UnavailableError
-from alta_common.messaging import envelope as names
-from alta_common.messaging.broker import CONNECTION_ERRORS, ConfirmedSender
-from alta_common.messaging.envelope import Envelope, attempt_of, copy_of, origin_of, slice_of
+from alta_common.messaging.accounting import Account
+from alta_common.messaging.envelope import Envelope, attempt_of, origin_of, slice_of
 from alta_common.messaging.failures import Fate, UnfinishedError, UnknownEventError, code_of, fate_of
-from alta_common.messaging.topology import DEAD_LETTER_EXCHANGE, RetryDelay
+from alta_common.messaging.handover import Handover, text_of
+from alta_common.messaging.topology import RetryDelay
 from alta_common.telemetry.context import bind_request, span
-from alta_common.telemetry.metrics import exemplar, message_duration, messages_handled, messages_running, queue_wait
+from alta_common.telemetry.metrics import exemplar
 
 log = structlog.get_logger()
 
 E = TypeVar("E", bound=Event)
 
-_DEFAULT_EXCHANGE = ""
-_MAX_ERROR_TEXT = 1000
-_HAND_OVER_PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)
+_LONGEST_TYPE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +49,20 @@ class HandlerTimeoutError(UnavailableError):
     code = "handler_timeout"
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A message that is being handled, for the `number`th time."""
+
+    message: AbstractIncomingMessage
+    envelope: Envelope
+    number: int
+
+    @property
+    def claimed_type(self) -> str:
+        """Return what the message says it is; a label of metrics must not become any longer."""
+        return str(self.envelope.attributes.get("type"))[:_LONGEST_TYPE]
+
+
 class DeliveryProcess:
     """Handles the messages of one queue. Every message is acknowledged, once its effect or its copy is safe."""
 
@@ -57,31 +70,52 @@ class DeliveryProcess:
         self,
         queue: str,
         handlers: Sequence[Handler[Any]],
-        sender: ConfirmedSender,
+        handover: Handover,
         ladder: tuple[RetryDelay, ...],
         time_limit: timedelta,
     ) -> None:
         self._queue = queue
         self._handlers: Mapping[type[Event], Handler[Any]] = {one.event_type: one for one in handlers}
-        self._sender = sender
+        self._handover = handover
         self._ladder = ladder
-        self._limit = time_limit
+        self._limit_seconds = time_limit.total_seconds()
+        self._account = Account(queue)
+        self._span_name = f"process {queue}"
 
     async def run(self, message: AbstractIncomingMessage) -> None:
         """Take one message to its end. Raises nothing but cancellation, which hands the message back."""
-        with messages_running.labels(self._queue).track_inprogress():
+        with self._account.running.track_inprogress():
             try:
                 envelope = Envelope.read(message.body, message.headers)
             except Exception as error:  # noqa: BLE001 - a message that nobody can read must not stop the queue
                 with bind_request(message.message_id or "unreadable"):
-                    await self._bury(message, "unknown", error)
+                    await self._bury(message, "unknown", error, attempt_of(message.headers))
                 return
-            with bind_request(envelope.correlation_id), self._span(message, envelope) as process_span:
-                await self._process(message, envelope, process_span)
+            await self._take(Attempt(message, envelope, attempt_of(message.headers)))
 
-    def _span(self, message: AbstractIncomingMessage, envelope: Envelope) -> Any:
+    async def _take(self, attempt: Attempt) -> None:
+        await self._try(attempt)
+
+    async def _try(self, attempt: Attempt) -> bool:
+        """Handle a message once; return whether it is done with here, as it is unless it is to be tried in place."""
+        with bind_request(attempt.envelope.correlation_id), self._span(attempt) as process_span:
+            event: Event | None = None
+            started = time.perf_counter()
+            try:
+                event = attempt.envelope.event(origin_of(attempt.message)[1])
+                await self._handle(event)
+            except UnfinishedError:
+                return await self._hand_on(attempt)
+            except Exception as error:  # noqa: BLE001 - the table of failures decides what it means
+                return await self._fail(attempt, event, error, process_span)
+            await self._handover.acknowledge(attempt.message)
+            self._note_handled(attempt, event, time.perf_counter() - started)
+            return True
+
+    def _span(self, attempt: Attempt) -> AbstractContextManager[Span]:
+        envelope = attempt.envelope
         return span(
-            f"process {self._queue}",
+            self._span_name,
             traceparent=envelope.traceparent,
             kind=SpanKind.CONSUMER,
             attributes={
@@ -90,65 +124,53 @@ class DeliveryProcess:
                 "messaging.destination.name": self._queue,
                 "messaging.message.id": envelope.event_id,
                 "messaging.message.conversation_id": envelope.correlation_id,
-                "messaging.message.body.size": len(message.body),
-                "alta.event.type": str(envelope.attributes.get("type")),
-                "alta.attempt": attempt_of(message.headers),
+                "messaging.message.body.size": len(attempt.message.body),
+                "alta.event.type": attempt.claimed_type,
+                "alta.attempt": attempt.number,
             },
         )
-
-    async def _process(self, message: AbstractIncomingMessage, envelope: Envelope, process_span: Span) -> None:
-        event: Event | None = None
-        event_type = str(envelope.attributes.get("type"))[:64]
-        started = time.perf_counter()
-        try:
-            event = envelope.event(origin_of(message)[1])
-            event_type = event.TYPE
-            await self._handle(event)
-        except UnfinishedError:
-            await self._hand_on(message, event_type)
-        except Exception as error:  # noqa: BLE001 - the table of failures decides what it means
-            process_span.record_exception(error)
-            process_span.set_status(Status(StatusCode.ERROR, code_of(error)))
-            await self._fail(message, event, event_type, error)
-        else:
-            await self._acknowledge(message)
-            self._account(event_type, "handled")
-            message_duration.labels(self._queue, event_type).observe(time.perf_counter() - started, exemplar())
-            log.info(
-                "message.handled",
-                queue=self._queue,
-                event_type=event_type,
-                event_id=envelope.event_id,
-                attempt=attempt_of(message.headers),
-                duration_ms=round((time.perf_counter() - started) * 1000, 2),
-            )
 
     async def _handle(self, event: Event) -> None:
         handler = self._handlers.get(type(event))
         if handler is None:
             raise UnknownEventError(f"nobody handles {event.ROUTING_KEY} in {self._queue}")
-        queue_wait.labels(self._queue).observe(max(0.0, (utc_now() - event.occurred_at).total_seconds()), exemplar())
-        limit = asyncio.timeout(self._limit.total_seconds())
+        trace = exemplar()
+        self._account.waited((utc_now() - event.occurred_at).total_seconds(), trace)
+        started = time.perf_counter()
+        limit = asyncio.timeout(self._limit_seconds)
         try:
             async with limit:
                 await handler.handle(event)
         except TimeoutError as error:
             if limit.expired():
-                raise HandlerTimeoutError(f"the handler took more than {self._limit}") from error
+                raise HandlerTimeoutError(f"the handler took more than {self._limit_seconds:g} s") from error
             raise
+        finally:
+            self._account.took(event.TYPE, time.perf_counter() - started, trace)
 
-    async def _fail(
-        self, message: AbstractIncomingMessage, event: Event | None, event_type: str, error: Exception
-    ) -> None:
-        attempt = attempt_of(message.headers)
-        if fate_of(error) is Fate.RETRY and attempt <= len(self._ladder):
-            await self._retry(message, event_type, error, attempt)
-            return
+    def _note_handled(self, attempt: Attempt, event: Event, seconds: float) -> None:
+        self._account.ended(event.TYPE, "handled")
+        log.info(
+            "message.handled",
+            queue=self._queue,
+            event_type=event.TYPE,
+            event_id=attempt.envelope.event_id,
+            attempt=attempt.number,
+            duration_ms=round(seconds * 1000, 2),
+        )
+
+    async def _fail(self, attempt: Attempt, event: Event | None, error: Exception, process_span: Span) -> bool:
+        process_span.record_exception(error)
+        process_span.set_status(Status(StatusCode.ERROR, code_of(error)))
+        event_type = event.TYPE if event is not None else attempt.claimed_type
+        self._account.failed(event_type, code_of(error))
+        if fate_of(error) is Fate.RETRY and attempt.number <= self._retries:
+            return await self._retry(attempt, event_type, error)
         if event is not None and not await self._gave_up(event, error):
             # The owner could not be told: that, at least, can be tried again, for as long as it takes.
-            await self._retry(message, event_type, error, min(attempt, len(self._ladder)))
-            return
-        await self._bury(message, event_type, error)
+            return await self._retry(attempt, event_type, error)
+        await self._bury(attempt.message, event_type, error, attempt.number)
+        return True
 
     async def _gave_up(self, event: Event, error: Exception) -> bool:
         handler = self._handlers.get(type(event))
@@ -161,80 +183,53 @@ class DeliveryProcess:
             return False
         return True
 
-    async def _retry(self, message: AbstractIncomingMessage, event_type: str, error: Exception, attempt: int) -> None:
-        rung = self._ladder[attempt - 1]
+    @property
+    def _retries(self) -> int:
+        return len(self._ladder)
+
+    async def _retry(self, attempt: Attempt, event_type: str, error: Exception) -> bool:
+        number = min(attempt.number, len(self._ladder))
+        rung = self._ladder[number - 1]
+        self._say_retried(attempt, event_type, error, rung.delay)
+        await self._handover.to_rung(attempt.message, rung, error, number + 1)
+        self._account.ended(event_type, "retried")
+        return True
+
+    def _say_retried(self, attempt: Attempt, event_type: str, error: Exception, pause: timedelta) -> None:
         log.warning(
             "message.retried",
             queue=self._queue,
             event_type=event_type,
-            message_id=message.message_id,
-            attempt=attempt,
-            retry_in_seconds=rung.delay.total_seconds(),
+            message_id=attempt.message.message_id,
+            attempt=attempt.number,
+            retry_in_seconds=pause.total_seconds(),
             code=code_of(error),
-            error=_text(error),
+            error=text_of(error),
             exc_info=None if isinstance(error, UnavailableError) else error,
         )
-        headers = {names.ATTEMPT: attempt + 1, names.REASON: code_of(error), names.ERROR: _text(error)}
-        await self._hand_over(message, rung.name, self._queue, headers)
-        self._account(event_type, "retried")
 
-    async def _hand_on(self, message: AbstractIncomingMessage, event_type: str) -> None:
+    async def _hand_on(self, attempt: Attempt) -> bool:
         """Put a copy at the end of the queue: whoever waits gets a turn before the work goes on, here or elsewhere."""
-        number = slice_of(message.headers)
         log.info(
-            "message.handed_on", queue=self._queue, event_type=event_type, message_id=message.message_id, slice=number
+            "message.handed_on",
+            queue=self._queue,
+            event_type=attempt.claimed_type,
+            message_id=attempt.message.message_id,
+            slice=slice_of(attempt.message.headers),
         )
-        await self._hand_over(message, _DEFAULT_EXCHANGE, self._queue, {names.SLICE: number + 1})
-        self._account(event_type, "handed_on")
+        await self._handover.to_end_of_queue(attempt.message)
+        self._account.ended(attempt.claimed_type, "handed_on")
+        return True
 
-    async def _bury(self, message: AbstractIncomingMessage, event_type: str, error: Exception) -> None:
+    async def _bury(self, message: AbstractIncomingMessage, event_type: str, error: Exception, number: int) -> None:
         log.error(
             "message.dead_lettered",
             queue=self._queue,
             event_type=event_type,
             message_id=message.message_id,
-            attempt=attempt_of(message.headers),
+            attempt=number,
             code=code_of(error),
             exc_info=error,
         )
-        headers = {
-            names.QUEUE: self._queue,
-            names.REASON: code_of(error),
-            names.ERROR: _text(error),
-            names.FAILED_AT: to_rfc3339(utc_now()),
-            names.ATTEMPT: attempt_of(message.headers),
-        }
-        # Published, not rejected: a rejected message would arrive without the reason.
-        await self._hand_over(message, DEAD_LETTER_EXCHANGE, self._queue, headers)
-        self._account(event_type, "dead_lettered")
-
-    async def _hand_over(
-        self, message: AbstractIncomingMessage, exchange: str, routing_key: str, headers: dict[str, Any]
-    ) -> None:
-        """Publish the copy, then acknowledge the original: a crash between the two makes two, never none.
-
-        While the broker does not take the copy the original stays ours, unacknowledged.
-        """
-        copy = copy_of(message, headers)
-        for failures in range(1_000_000):
-            try:
-                await self._sender.send(exchange, routing_key, copy)
-                break
-            except UnavailableError as error:
-                log.warning("message.copy_refused", exchange=exchange, error=error.detail)
-                await asyncio.sleep(_HAND_OVER_PAUSES[min(failures, len(_HAND_OVER_PAUSES) - 1)])
-        await self._acknowledge(message)
-
-    async def _acknowledge(self, message: AbstractIncomingMessage) -> None:
-        try:
-            await message.ack()
-        except CONNECTION_ERRORS as error:
-            # The broker will deliver it again; whoever handles it twice knows how (inbox, derived ids).
-            log.warning("message.ack_lost", queue=self._queue, message_id=message.message_id, error=repr(error))
-
-    def _account(self, event_type: str, outcome: str) -> None:
-        messages_handled.labels(self._queue, event_type, outcome).inc()
-
-
-def _text(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:_MAX_ERROR_TEXT]
+        await self._handover.to_dead_letters(message, error, number)
+        self._account.ended(event_type, "dead_lettered")

@@ -5,13 +5,15 @@ waits five seconds in the queue of that name, then returns through the default e
 key names. Declaring is idempotent; every process that publishes or consumes does it when it starts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import aio_pika
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed, ConnectionClosed
 
 from alta_common.contracts.registry import EXCHANGES
 
@@ -51,6 +53,13 @@ Such a queue exists while its process listens. Nobody may be there to hear: a pu
 _DELIVERY_LIMIT = 20
 # RabbitMQ 4 gives quorum queues a limit of 20 by default; looking at dead letters must never use them up.
 _NO_DELIVERY_LIMIT = 1_000_000
+
+
+class TopologyConflictError(AMQPError):
+    """The broker has a queue or an exchange of that name already, but another kind of it, or lacks a plugin.
+
+    Declaring never changes what is there. docs/operations/messaging.md says how to migrate it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +103,68 @@ def _matches(binding: str, routing_key: str) -> bool:
     return len(words) == len(asked) and all(word in {"*", given} for word, given in zip(words, asked, strict=True))
 
 
+def ordered_exchange_of(queue: str) -> str:
+    """Return the name of the exchange that spreads a queue's events over its partitions, where it has some."""
+    return f"{queue}.ordered"
+
+
+def work_arguments(queue: str) -> dict[str, Any]:
+    """Return the arguments of a work queue whose dead letters are those of `queue`."""
+    return {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": _DELIVERY_LIMIT,
+        "x-dead-letter-exchange": DEAD_LETTER_EXCHANGE,
+        "x-dead-letter-routing-key": queue,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+
+
 async def declare_topology(rabbitmq_url: str, ladder: tuple[RetryDelay, ...] = RETRY_LADDER) -> None:
-    """Declare every exchange, queue and binding, over a connection of its own. Safe to do again and concurrently."""
-    connection = await aio_pika.connect(rabbitmq_url, timeout=10)
-    async with connection:
-        channel = await connection.channel()
-        # Dead letters first: RabbitMQ drops rejected messages when the exchange for them is missing.
-        await _declare_dead_letters(channel)
-        await _declare_retries(channel, ladder)
-        await _declare_work(channel)
+    """Declare every exchange, queue and binding, over a connection of its own. Safe to do again and concurrently.
+
+    Raises `TopologyConflictError` where the broker has something else under one of the names.
+    """
+    with refusals("the topology"):
+        connection = await aio_pika.connect(rabbitmq_url, timeout=10)
+        async with connection:
+            channel = await connection.channel()
+            # Dead letters first: RabbitMQ drops rejected messages when the exchange for them is missing.
+            await _declare_dead_letters(channel)
+            await _declare_retries(channel, ladder)
+            await _declare_work(connection, channel)
+
+
+@contextmanager
+def refusals(what: str) -> Iterator[None]:
+    """Name what the broker will not declare, and what to do about it."""
+    try:
+        yield
+    except ChannelPreconditionFailed as error:
+        raise TopologyConflictError(
+            f"{what} cannot be declared: something of that name exists with other arguments, as an older version "
+            f"declared it. Move its messages away and delete it (docs/operations/messaging.md, migrating a queue). "
+            f"The broker says: {error}"
+        ) from error
+    except ConnectionClosed as error:
+        if "exchange type" not in str(error):
+            raise
+        raise TopologyConflictError(
+            f"{what} cannot be declared: enable the broker's plugin rabbitmq_consistent_hash_exchange. "
+            f"The broker says: {error}"
+        ) from error
+
+
+async def is_there(connection: AbstractConnection, exchange: str) -> bool:
+    """Say whether there is an exchange of that name."""
+    # A channel for the question: the broker answers a no by closing it.
+    channel = await connection.channel()
+    try:
+        await channel.get_exchange(exchange, ensure=True)
+    except ChannelNotFoundEntity:
+        return False
+    await channel.close()
+    return True
 
 
 async def _declare_dead_letters(channel: AbstractChannel) -> None:
@@ -128,18 +190,12 @@ async def _declare_retries(channel: AbstractChannel, ladder: tuple[RetryDelay, .
         await queue.bind(exchange, routing_key="")
 
 
-async def _declare_work(channel: AbstractChannel) -> None:
+async def _declare_work(connection: AbstractConnection, channel: AbstractChannel) -> None:
     for name in sorted(EXCHANGES):
         await channel.declare_exchange(name, aio_pika.ExchangeType.TOPIC, durable=True)
     for name, bindings in QUEUES.items():
-        arguments: dict[str, Any] = {
-            "x-queue-type": "quorum",
-            "x-delivery-limit": _DELIVERY_LIMIT,
-            "x-dead-letter-exchange": DEAD_LETTER_EXCHANGE,
-            "x-dead-letter-routing-key": name,
-            "x-dead-letter-strategy": "at-least-once",
-            "x-overflow": "reject-publish",
-        }
-        queue = await channel.declare_queue(name, durable=True, arguments=arguments)
-        for binding in bindings:
-            await queue.bind(exchange_of(binding), routing_key=binding)
+        queue = await channel.declare_queue(name, durable=True, arguments=work_arguments(name))
+        # The events of an ordered queue go to its partitions (`alta_common.messaging.partitions`).
+        if bindings and not await is_there(connection, ordered_exchange_of(name)):
+            for binding in bindings:
+                await queue.bind(exchange_of(binding), routing_key=binding)

@@ -29,8 +29,16 @@ messages_handled = Counter(
     "ignored, for a broadcast.",
     ("queue", "event_type", "outcome"),
 )
+attempts_failed = Counter(
+    "alta_consumer_failures_total",
+    "Attempts at a message that failed, by the error's code; what became of the message is counted beside it.",
+    ("queue", "event_type", "code"),
+)
 message_duration = Histogram(
-    "alta_consumer_duration_seconds", "Time that a handler took.", ("queue", "event_type"), buckets=_LONG_SECONDS
+    "alta_consumer_duration_seconds",
+    "Time that a handler took, whether it failed or not.",
+    ("queue", "event_type"),
+    buckets=_LONG_SECONDS,
 )
 queue_wait = Histogram(
     "alta_queue_wait_seconds",
