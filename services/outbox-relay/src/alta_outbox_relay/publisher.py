@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter, itemgetter
@@ -44,7 +45,7 @@ class Publisher:
         self._address = Address.parse(rabbitmq_url, name="outbox-relay")
         self._window = window
         self._connection: Connection | None = None
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: deque[Callable[[], None]] = deque()
 
     def when_room(self, act: Callable[[], None]) -> None:
         """Have `act` called when it becomes ready, and whenever there is room again."""
@@ -179,7 +180,10 @@ class Publisher:
             await connection.close()
 
     def _tell_room(self) -> None:
-        for act in tuple(self._listeners):
+        listeners = tuple(self._listeners)
+        # Another one is first each time: the first may take all the room.
+        self._listeners.rotate(-1)
+        for act in listeners:
             act()
 
 

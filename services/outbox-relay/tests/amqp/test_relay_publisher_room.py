@@ -91,3 +91,21 @@ async def test_a_full_socket_leaves_no_room(scripted, run_publisher, make_events
         await eventually(lambda: heard.count == sent)
         assert len(heard.confirmed_events) == sent
         assert rooms[-1] == publisher.room == 1000
+
+
+async def test_who_wants_all_the_room_gets_it_in_turns(scripted, run_publisher, make_events, heard) -> None:
+    async with run_publisher(scripted.url, window=10) as publisher:
+        waiting = {"greedy": make_events(2000, schema="greedy"), "modest": make_events(30, schema="modest")}
+
+        def feed(schema: str) -> None:
+            some = waiting[schema][: publisher.room]
+            del waiting[schema][: len(some)]
+            if some:
+                publisher.send(some, heard)
+
+        publisher.when_room(lambda: feed("greedy"))
+        publisher.when_room(lambda: feed("modest"))
+        feed("greedy")
+
+        await eventually(lambda: not waiting["modest"])
+        assert len(waiting["greedy"]) > 1000

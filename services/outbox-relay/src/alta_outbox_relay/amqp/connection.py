@@ -121,16 +121,19 @@ class Connection(asyncio.Protocol):
     def publish(self, events: Iterable[PendingEvent], sent: Sent) -> list[Failure]:
         """Send events; return those that cannot be. The connection must be open."""
         assert self._transport is not None
-        faulty: list[Failure] = []
+        encode = self._encoder.encode
         chunks: list[bytes] = []
+        good: list[PendingEvent] = []
+        faulty: list[Failure] = []
         for event in events:
             try:
-                chunks.append(self._encoder.encode(event))
+                chunks.append(encode(event))
             except FaultyEventError as error:
                 faulty.append(Failure(event, str(error)))
             else:
-                self.ledger.enter((event, sent))
-        if chunks:
+                good.append(event)
+        if good:
+            self.ledger.enter(good, sent)
             self._heartbeat.said = True
             self._transport.write(b"".join(chunks))
         return faulty

@@ -1,7 +1,8 @@
 """What was sent and is not confirmed yet, by its delivery tag."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Protocol
 from uuid import UUID
 
@@ -63,10 +64,11 @@ class Ledger:
         self._first = 1
         self._returned: dict[int, str] = {}
 
-    def enter(self, entry: Entry) -> None:
+    def enter(self, events: Sequence[PendingEvent], sent: Sent) -> None:
         """Note what is sent next."""
-        self.last += 1
-        self.unconfirmed[self.last] = entry
+        tags = range(self.last + 1, self.last + len(events) + 1)
+        self.unconfirmed.update(zip(tags, zip(events, repeat(sent)), strict=True))
+        self.last += len(events)
 
     def ack(self, tag: int, multiple: bool) -> None:
         """Take a confirm: of one tag, or (`multiple`) of all up to it. Raises `ProtocolError`."""
@@ -96,7 +98,7 @@ class Ledger:
         except ValueError:
             raise ProtocolError(f"a message came back that we never sent: {message_id!r}") from None
         for tag, (event, _) in self.unconfirmed.items():
-            if event.event_id == event_id and tag not in self._returned:
+            if tag not in self._returned and event.event_id == event_id:
                 self._returned[tag] = reason
                 return
         # Whichever it was, its ack would be taken for a confirm.
