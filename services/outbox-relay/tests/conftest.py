@@ -26,8 +26,9 @@ from alta_common.outbox.table import create_outbox
 from alta_common.outbox.writer import shard_of
 from alta_common.testing import eventually
 from alta_common.testing.postgres import FreshDatabase
+from alta_outbox_relay.policy import RelayPolicy
 from alta_outbox_relay.publisher import Publisher
-from alta_outbox_relay.relay import RelayPolicy, SchemaRelay
+from alta_outbox_relay.relay import SchemaRelay
 from alta_outbox_relay.session import OutboxSession
 
 SCHEMA = "projects"

@@ -30,13 +30,17 @@ class LowWater:
         self._settled = 0
         self._observation: _Observation | None = None
 
+    def mark(self, shard: int) -> int:
+        """Return the id up to which nothing is left in a shard."""
+        return self._marks.get(shard, 0)
+
     def marks(self, shards: Iterable[int]) -> list[tuple[int, int]]:
         """Return shards with their marks."""
         return [(shard, self._marks.get(shard, 0)) for shard in shards]
 
-    def forget(self) -> None:
-        """Begin at the start again: old events may have been put back, or shards were ours no longer."""
-        self._marks.clear()
+    def forget(self, shard: int) -> None:
+        """Begin at the start again: old events may have been put back, or the shard was ours no longer."""
+        self._marks.pop(shard, None)
 
     async def advance(self, shards: Iterable[int]) -> None:
         """Raise the marks as far as it is safe."""

@@ -10,8 +10,9 @@ from alta_common.process import run, until_stopped
 from alta_common.settings import load
 from alta_common.telemetry.setup import setup_telemetry
 from alta_outbox_relay.housekeeping import Housekeeper
+from alta_outbox_relay.policy import RelayPolicy
 from alta_outbox_relay.publisher import Publisher
-from alta_outbox_relay.relay import RelayPolicy, SchemaRelay
+from alta_outbox_relay.relay import SchemaRelay
 from alta_outbox_relay.session import OutboxSession
 from alta_outbox_relay.settings import RelaySettings
 
@@ -24,7 +25,8 @@ async def main() -> None:
     """Relay until SIGTERM."""
     settings = load(RelaySettings)
     telemetry = setup_telemetry(settings, "outbox-relay")
-    publisher = Publisher(settings.rabbitmq_url)
+    # Room for each schema: a backlog in one takes none of what another needs.
+    publisher = Publisher(settings.rabbitmq_url, settings.outbox_window * len(settings.schemas))
     relays = {schema: _create_relay(settings, schema, publisher) for schema in settings.schemas}
     checks = {"broker": publisher.check} | {f"outbox_{schema}": relay.check for schema, relay in relays.items()}
     internal = InternalServer(settings.internal_host, settings.internal_port, checks)
@@ -56,6 +58,7 @@ def _create_relay(settings: RelaySettings, schema: str, publisher: Publisher) ->
         poll_seconds=settings.outbox_processing_interval,
         max_retries=settings.outbox_max_retries,
         retry_seconds=settings.outbox_retry_delay,
+        stale_seconds=settings.outbox_stale_seconds,
     )
     return SchemaRelay(schema, partial(OutboxSession.open, settings, schema), publisher, policy)
 

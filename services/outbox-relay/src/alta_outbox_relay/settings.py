@@ -10,8 +10,15 @@ class RelaySettings(ServiceSettings, PostgresSettings, RabbitmqSettings):
     """What the relay reads from the environment."""
 
     outbox_schemas: str = Field("identity,projects", description="Schemas whose outboxes are drained, comma separated.")
-    outbox_batch_size: int = Field(500, ge=1, le=10_000, description="Events that are fetched at once.")
-    outbox_window: int = Field(300, ge=1, le=2000, description="Publishes that may wait for their confirm together.")
+    outbox_batch_size: int = Field(
+        2000,
+        ge=1,
+        le=10_000,
+        description="Events of one schema that may be published and not struck out yet: what a fault can send twice.",
+    )
+    outbox_window: int = Field(
+        1000, ge=1, le=10_000, description="Publishes of one schema that may wait for their confirm together."
+    )
     outbox_processing_interval: float = Field(
         1.0, gt=0, le=60, description="Seconds after which the relay looks by itself; usually it is woken before."
     )
@@ -21,6 +28,12 @@ class RelaySettings(ServiceSettings, PostgresSettings, RabbitmqSettings):
         gt=0,
         le=600,
         description="Seconds; the n-th retry waits a random part of this times 2^n, five minutes at most.",
+    )
+    outbox_stale_seconds: float = Field(
+        10.0,
+        ge=2,
+        le=600,
+        description="Seconds after which another relay's silent database session is taken for frozen and ended.",
     )
     outbox_partition_days: int = Field(7, ge=1, le=90, description="Days that partitions are made ahead.")
     outbox_retention_days: int = Field(30, ge=1, le=3650, description="Days that published events are kept.")

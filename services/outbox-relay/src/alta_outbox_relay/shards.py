@@ -1,8 +1,15 @@
 """Who drains which shard: session advisory locks, shared out fairly between the relays that live."""
 
+from collections.abc import Sequence
+
+import structlog
+
 from alta_common.outbox.locks import MEMBER, lock_class
 from alta_common.outbox.table import SHARDS
+from alta_outbox_relay import sql
 from alta_outbox_relay.session import OutboxSession
+
+log = structlog.get_logger()
 
 
 def fair_share(members: int, rank: int) -> int:
@@ -17,57 +24,58 @@ class ShardOwner:
         self._session = session
         self._class = lock_class(session.schema)
         self._owned: list[int] = []
+        self._surplus = 0
         self._pid = 0
+        self._members: list[int] = []
 
     @property
     def owned(self) -> tuple[int, ...]:
-        """Return the shards that are ours."""
+        """Return the shards that are ours, those that are `leaving` included."""
         return tuple(self._owned)
+
+    @property
+    def leaving(self) -> tuple[int, ...]:
+        """Return the shards that others are waiting for: to be `give_back` once nothing of them is on its way."""
+        return tuple(self._owned[len(self._owned) - self._surplus :])
 
     async def join(self) -> None:
         """Take part in sharing."""
-        await self._session.value("SELECT pg_advisory_lock_shared($1, $2)", self._class, MEMBER)
-        self._pid = await self._session.value("SELECT pg_backend_pid()")
+        (row,) = await self._session.ask(sql.JOIN, self._class, MEMBER)
+        self._pid = row["pid"]
 
-    async def rebalance(self) -> bool:
-        """Move towards our fair share; return whether anything changed.
-
-        Nothing of a shard may be on its way to the broker when this is called, for it may be given to another relay.
-        """
-        members, taken = await self._look()
+    async def rebalance(self) -> None:
+        """Move towards our fair share: take what is free, or name what is `leaving`."""
+        taken = await self._look()
         # The order of process ids: arbitrary, but the same for all who look.
-        rank = members.index(self._pid)
-        share = fair_share(len(members), rank)
-        if len(self._owned) > share:
-            await self._give_back(len(self._owned) - share)
-            return True
-        return len(self._owned) < share and await self._take(taken, share - len(self._owned), rank)
+        rank = self._members.index(self._pid)
+        share = fair_share(len(self._members), rank)
+        self._surplus = max(0, len(self._owned) - share)
+        if len(self._owned) < share:
+            await self._take(taken, share - len(self._owned), rank)
 
-    async def _look(self) -> tuple[list[int], set[int]]:
-        rows = await self._session.rows(_LOCKS, self._class)
-        members = sorted({row["pid"] for row in rows if row["objid"] == MEMBER})
-        taken = {row["objid"] for row in rows if row["objid"] != MEMBER}
-        return members, taken
+    async def give_back(self, shards: Sequence[int]) -> None:
+        """Let go of some that are `leaving`."""
+        await self._session.ask(sql.GIVE_BACK, self._class, shards)
+        self._owned = [shard for shard in self._owned if shard not in shards]
+        self._surplus -= len(shards)
 
-    async def _give_back(self, count: int) -> None:
-        for _ in range(count):
-            await self._session.value("SELECT pg_advisory_unlock($1, $2)", self._class, self._owned[-1])
-            self._owned.pop()
+    async def end_silent(self, seconds: float) -> None:
+        """End the sessions of other relays that have not said anything for so long."""
+        if len(self._members) > 1:
+            for row in await self._session.ask(sql.END_SILENT, self._members, seconds):
+                log.warning("outbox.silent_relay_ended", schema=self._session.schema, backend=row["pid"])
 
-    async def _take(self, taken: set[int], count: int, rank: int) -> bool:
+    async def _look(self) -> set[int]:
+        rows = await self._session.ask(sql.LOCKS, self._class)
+        self._members = sorted({row["pid"] for row in rows if row["objid"] == MEMBER})
+        return {row["objid"] for row in rows if row["objid"] != MEMBER}
+
+    async def _take(self, taken: set[int], count: int, rank: int) -> None:
         # Each begins somewhere else, so that two who see the same free shards do not fight for the same one.
         order = [(shard + rank * 5) % SHARDS for shard in range(SHARDS)]
-        before = len(self._owned)
-        for shard in (shard for shard in order if shard not in taken):
-            if len(self._owned) - before == count:
-                break
-            if await self._session.value("SELECT pg_try_advisory_lock($1, $2)", self._class, shard):
-                self._owned.append(shard)
-        return len(self._owned) > before
-
-
-_LOCKS = """
-SELECT pid, objid::integer AS objid FROM pg_catalog.pg_locks
-WHERE locktype = 'advisory' AND objsubid = 2 AND classid = $1::bigint::oid AND granted
-  AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-"""
+        free = [shard for shard in order if shard not in taken]
+        while count and free:
+            tried, free = free[:count], free[count:]
+            got = [row["shard"] for row in await self._session.ask(sql.TAKE, self._class, tried)]
+            self._owned += got
+            count -= len(got)

@@ -1,34 +1,68 @@
-"""What the relay says to PostgreSQL."""
+"""What the relay says to PostgreSQL.
 
-# Two kinds of rows may go out: those that wait for their turn only, walked from the shard's mark on, and those whose
-# time has come (scheduled ones, and retries). A failed event holds back the later ones of its aggregate, whether its
-# own time has come or not, until it is confirmed or parked. The outer LIMIT stops the walk as soon as a batch is full.
+OFFSET 0 keeps the planner from turning a join around: the pending table's statistics are those of an empty table when
+they were gathered at a quiet moment, and then crossing all of it for each of 500 rows looks cheap. (In an `EXISTS` it
+keeps that from becoming a join.)
+
+A failed event holds back the later ones of its aggregate, whether its own time has come or not, until it is confirmed
+or parked. The index behind that `NOT EXISTS` is empty but for what is failing.
+"""
+
+# What waits for nothing but its turn, of each shard from a place of its own on, in the order of ids.
 FETCH = """
-SELECT p.shard, p.id, p.attempts, e.event_id, e.event_type, e.exchange, e.routing_key, e.aggregate_id, e.body,
-    e.headers, e.correlation_id, e.created_at
-FROM (
-    SELECT turn.* FROM unnest($1::smallint[], $2::bigint[]) AS owned(shard, low)
-    CROSS JOIN LATERAL (
-        (
-            SELECT w.shard, w.id, w.created_at, w.attempts FROM {schema}.outbox_pending w
-            WHERE w.shard = owned.shard AND w.due_at <= now() AND NOT EXISTS (
-                SELECT FROM {schema}.outbox_pending f
-                WHERE f.aggregate_id = w.aggregate_id AND f.attempts > 0 AND f.id < w.id)
-            ORDER BY w.due_at LIMIT $3
-        )
-        UNION ALL
-        (
-            SELECT w.shard, w.id, w.created_at, w.attempts FROM {schema}.outbox_pending w
-            WHERE w.shard = owned.shard AND w.id > owned.low AND w.due_at IS NULL AND NOT EXISTS (
-                SELECT FROM {schema}.outbox_pending f
-                WHERE f.aggregate_id = w.aggregate_id AND f.attempts > 0 AND f.id < w.id)
-            ORDER BY w.id LIMIT $3
-        )
-    ) turn
-    LIMIT $3
-) p
-JOIN {schema}.outbox_event e ON e.id = p.id AND e.created_at = p.created_at
-ORDER BY p.id
+SELECT '{schema}' AS schema, w.shard, w.id, w.attempts, e.event_id, e.event_type, e.exchange, e.routing_key,
+    e.aggregate_id, e.body, e.headers, e.correlation_id, e.created_at
+FROM unnest($1::smallint[], $2::bigint[], $3::integer[]) AS owned(shard, after, wanted)
+CROSS JOIN LATERAL (
+    SELECT p.shard, p.id, p.created_at, p.attempts FROM {schema}.outbox_pending p
+    WHERE p.shard = owned.shard AND p.id > owned.after AND p.due_at IS NULL AND p.id <> ALL ($4::bigint[])
+      AND NOT EXISTS (SELECT FROM {schema}.outbox_pending f
+        WHERE f.aggregate_id = p.aggregate_id AND f.attempts > 0 AND f.id < p.id OFFSET 0)
+    ORDER BY p.id LIMIT owned.wanted
+) w
+CROSS JOIN LATERAL (
+    SELECT * FROM {schema}.outbox_event e WHERE e.id = w.id AND e.created_at = w.created_at OFFSET 0
+) e
+"""
+
+# The same of single events.
+FETCH_THESE = """
+SELECT '{schema}' AS schema, w.shard, w.id, w.attempts, e.event_id, e.event_type, e.exchange, e.routing_key,
+    e.aggregate_id, e.body, e.headers, e.correlation_id, e.created_at
+FROM unnest($1::smallint[], $2::bigint[]) AS wanted(shard, id)
+CROSS JOIN LATERAL (
+    SELECT * FROM {schema}.outbox_pending p WHERE p.shard = wanted.shard AND p.id = wanted.id
+      AND NOT EXISTS (SELECT FROM {schema}.outbox_pending f
+        WHERE f.aggregate_id = p.aggregate_id AND f.attempts > 0 AND f.id < p.id OFFSET 0)
+    OFFSET 0
+) w
+CROSS JOIN LATERAL (
+    SELECT * FROM {schema}.outbox_event e WHERE e.id = w.id AND e.created_at = w.created_at OFFSET 0
+) e
+"""
+
+# Only the ids of what may go out, as far as it lies below `upto` (some may have become visible after their successors),
+# or its time has come (delivery times, retries).
+LOOK = """
+SELECT w.shard, w.id
+FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::integer[]) AS owned(shard, after, upto, wanted)
+CROSS JOIN LATERAL (
+    (
+        SELECT p.shard, p.id FROM {schema}.outbox_pending p
+        WHERE p.shard = owned.shard AND p.id > owned.after AND p.id <= owned.upto AND p.due_at IS NULL
+          AND NOT EXISTS (SELECT FROM {schema}.outbox_pending f
+            WHERE f.aggregate_id = p.aggregate_id AND f.attempts > 0 AND f.id < p.id OFFSET 0)
+        ORDER BY p.id LIMIT owned.wanted
+    )
+    UNION ALL
+    (
+        SELECT p.shard, p.id FROM {schema}.outbox_pending p
+        WHERE p.shard = owned.shard AND p.due_at <= now()
+          AND NOT EXISTS (SELECT FROM {schema}.outbox_pending f
+            WHERE f.aggregate_id = p.aggregate_id AND f.attempts > 0 AND f.id < p.id OFFSET 0)
+        ORDER BY p.due_at LIMIT owned.wanted
+    )
+) w
 """
 
 FIRST_PENDING = """
@@ -44,38 +78,94 @@ LAST_ID = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.o
 # Whoever has inserted an event holds this lock until its transaction ends.
 WRITERS = """
 SELECT virtualtransaction FROM pg_catalog.pg_locks
-WHERE locktype = 'relation' AND relation = $1::regclass AND mode = 'RowExclusiveLock' AND granted
+WHERE locktype = 'relation' AND relation = $1::text::regclass AND mode = 'RowExclusiveLock' AND granted
   AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
 """
 
-LOCK_KEYS = "SELECT pg_advisory_lock_shared(key) FROM unnest($1::bigint[]) AS key"
-UNLOCK_KEYS = "SELECT pg_advisory_unlock_shared(key) FROM unnest($1::bigint[]) AS key"
+# The new keys first: between the two, the view may say too much and never too little.
+MOVE_KEYS = """
+SELECT pg_advisory_lock_shared(key)::text FROM unnest($1::bigint[]) AS key
+UNION ALL
+SELECT pg_advisory_unlock_shared(key)::text FROM unnest($2::bigint[]) AS key
+"""
 
 DELETE = """
-DELETE FROM {schema}.outbox_pending p USING unnest($1::smallint[], $2::bigint[]) AS gone(shard, id)
-WHERE p.shard = gone.shard AND p.id = gone.id
+DELETE FROM {schema}.outbox_pending WHERE ctid = ANY (ARRAY(
+    SELECT w.ctid FROM unnest($1::smallint[], $2::bigint[]) AS gone(shard, id)
+    CROSS JOIN LATERAL (
+        SELECT p.ctid FROM {schema}.outbox_pending p WHERE p.shard = gone.shard AND p.id = gone.id OFFSET 0
+    ) w
+))
 """
 
 POSTPONE = """
-UPDATE {schema}.outbox_pending
-SET attempts = attempts + 1, due_at = now() + make_interval(secs => $3), last_error = $4
-WHERE shard = $1 AND id = $2
+UPDATE {schema}.outbox_pending p
+SET attempts = p.attempts + 1, due_at = now() + make_interval(secs => failed.seconds), last_error = failed.reason
+FROM (
+    SELECT w.ctid AS place, f.seconds, f.reason
+    FROM unnest($1::smallint[], $2::bigint[], $3::float8[], $4::text[]) AS f(shard, id, seconds, reason)
+    CROSS JOIN LATERAL (
+        SELECT q.ctid FROM {schema}.outbox_pending q WHERE q.shard = f.shard AND q.id = f.id OFFSET 0
+    ) w
+) failed
+WHERE p.ctid = failed.place
 """
 
 PARK = """
-WITH gone AS (DELETE FROM {schema}.outbox_pending WHERE shard = $1 AND id = $2 RETURNING *)
+WITH gone AS (
+    DELETE FROM {schema}.outbox_pending p USING (
+        SELECT w.ctid AS place, f.reason
+        FROM unnest($1::smallint[], $2::bigint[], $3::text[]) AS f(shard, id, reason)
+        CROSS JOIN LATERAL (
+            SELECT q.ctid FROM {schema}.outbox_pending q WHERE q.shard = f.shard AND q.id = f.id OFFSET 0
+        ) w
+    ) failed
+    WHERE p.ctid = failed.place
+    RETURNING p.*, failed.reason
+)
 INSERT INTO {schema}.outbox_parked (id, shard, created_at, aggregate_id, attempts, last_error)
-SELECT id, shard, created_at, aggregate_id, attempts + 1, $3 FROM gone
+SELECT id, shard, created_at, aggregate_id, attempts + 1, reason FROM gone
 ON CONFLICT (id) DO NOTHING
 """
 
+# Counted up to a bound; above it the statistics that autovacuum goes by must do. Ids are not quite in the order of
+# time, but the first ones of all shards are close enough to the oldest.
 BACKLOG = """
-SELECT count(*) AS depth,
-    coalesce(extract(epoch FROM now() - min(created_at) FILTER (WHERE due_at IS NULL OR attempts > 0)), 0)
-        AS oldest_seconds,
-    (SELECT count(*) FROM {schema}.outbox_parked) AS parked
-FROM {schema}.outbox_pending
+WITH counted AS (
+    SELECT count(*) AS depth FROM (SELECT FROM {schema}.outbox_pending ORDER BY shard, id LIMIT $1 + 1) few
+)
+SELECT CASE WHEN depth <= $1 THEN depth ELSE greatest(depth, (
+        SELECT pg_stat_get_live_tuples('{schema}.outbox_pending'::regclass))) END AS depth,
+    (SELECT count(*) FROM {schema}.outbox_parked) AS parked,
+    coalesce((
+        SELECT extract(epoch FROM now() - min(first.created_at)) FROM generate_series(0, $2::integer - 1) AS s(shard)
+        CROSS JOIN LATERAL (
+            SELECT p.created_at FROM {schema}.outbox_pending p
+            WHERE p.shard = s.shard AND (p.due_at IS NULL OR p.attempts > 0) ORDER BY p.id LIMIT 1
+        ) first
+    ), 0) AS oldest_seconds
+FROM counted
 """
 
 ENSURE_PARTITIONS = "SELECT {schema}.outbox_ensure_partitions($1)"
 DROP_PARTITIONS = "SELECT {schema}.outbox_drop_partitions($1)"
+
+LOCKS = """
+SELECT pid, objid::integer AS objid FROM pg_catalog.pg_locks
+WHERE locktype = 'advisory' AND objsubid = 2 AND classid = $1::bigint::oid AND granted
+  AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+"""
+JOIN = "SELECT pg_advisory_lock_shared($1, $2)::text, pg_backend_pid() AS pid"
+TAKE = "SELECT shard FROM unnest($2::integer[]) AS shard WHERE pg_try_advisory_lock($1, shard)"
+GIVE_BACK = "SELECT pg_advisory_unlock($1, shard) FROM unnest($2::integer[]) AS shard"
+
+# A relay speaks four times a second. One that does not (stopped by a signal, swapped out, cut off by a network that
+# loses packets) keeps its session, and with it its shards. A statement that runs for long, or waits for a lock, is not
+# silence: its relay publishes nothing meanwhile and is ended by nobody. One whose answer nobody reads is.
+END_SILENT = """
+SELECT a.pid, pg_terminate_backend(a.pid) AS ended FROM pg_catalog.pg_stat_activity a
+WHERE a.pid = ANY ($1::integer[]) AND a.pid <> pg_backend_pid() AND a.usename = current_user
+  AND a.datname = current_database() AND a.application_name = current_setting('application_name')
+  AND a.state_change < clock_timestamp() - make_interval(secs => $2::float8)
+  AND (a.state = 'idle' OR a.wait_event = 'ClientWrite')
+"""

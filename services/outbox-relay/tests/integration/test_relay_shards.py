@@ -7,7 +7,7 @@ from alta_outbox_relay.low_water import LowWater
 from alta_outbox_relay.session import OutboxSession
 from alta_outbox_relay.shards import ShardOwner
 
-EVERY_SHARD = [(shard, 0) for shard in range(SHARDS)]
+EVERY_SHARD = [(shard, 0, 100) for shard in range(SHARDS)]
 
 
 async def owner_of(database: FreshDatabase) -> tuple[OutboxSession, ShardOwner]:
@@ -21,6 +21,8 @@ async def settle(*owners: ShardOwner) -> None:
     for _ in range(len(owners) + 1):
         for owner in owners:
             await owner.rebalance()
+            if owner.leaving:
+                await owner.give_back(owner.leaving)
 
 
 async def test_relays_share_the_shards_and_take_over(tables: FreshDatabase) -> None:
@@ -51,9 +53,9 @@ async def test_the_view_shows_what_a_live_relay_has_fetched(tables: FreshDatabas
     await writer.write(*(writer.event(str(number)) for number in range(5)))
     session, owner = await owner_of(tables)
     await owner.rebalance()
-    batch = await session.fetch(EVERY_SHARD, 100)
+    batch = await session.fetch(EVERY_SHARD)
 
-    await session.show_fetched(batch)
+    await session.show_fetched({event.shard: event.id for event in batch})
     await writer.write(writer.event("too late"))
 
     assert await writer.states() == ["PROCESSING"] * 5 + ["PENDING"]
@@ -73,7 +75,7 @@ async def test_a_mark_never_passes_an_open_transaction(tables: FreshDatabase, wr
     async with writer.sessions() as slow:
         await writer.outbox.add(slow, writer.event("slow"))
         await writer.write(*(writer.event(str(number)) for number in range(10)))
-        await session.delete(await session.fetch(EVERY_SHARD, 100))
+        await session.delete(await session.fetch(EVERY_SHARD))
         for _ in range(3):
             await low_water.advance(shards)
         assert {low for _, low in low_water.marks(shards)} == {0}
@@ -81,7 +83,7 @@ async def test_a_mark_never_passes_an_open_transaction(tables: FreshDatabase, wr
 
     for _ in range(3):
         await low_water.advance(shards)
-    (left,) = await session.fetch(low_water.marks(shards), 100)
+    (left,) = await session.fetch([(shard, low, 100) for shard, low in low_water.marks(shards)])
     assert orjson.loads(left.body)["data"]["name"] == "slow"
     assert dict(low_water.marks(shards))[left.shard] == left.id - 1
     assert all(low == 11 for shard, low in low_water.marks(shards) if shard != left.shard)
@@ -96,7 +98,7 @@ async def test_a_long_transaction_elsewhere_does_not_hold_the_marks(tables: Fres
     async with writer.superuser.transaction(isolation="repeatable_read"):
         await writer.superuser.execute("INSERT INTO public.elsewhere VALUES (1)")
         await writer.write(*(writer.event(str(number)) for number in range(10)))
-        await session.delete(await session.fetch(EVERY_SHARD, 100))
+        await session.delete(await session.fetch(EVERY_SHARD))
         for _ in range(3):
             await low_water.advance(range(SHARDS))
         assert {low for _, low in low_water.marks(range(SHARDS))} == {10}

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from alta_outbox_relay.relay import RelayPolicy
+from alta_outbox_relay.policy import RelayPolicy
 from alta_outbox_relay.settings import RelaySettings
 from alta_outbox_relay.shards import fair_share
 
