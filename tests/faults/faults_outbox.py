@@ -3,12 +3,9 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-import asyncpg
 import orjson
 
 from alta_common.contracts.event import MAX_EVENT_BYTES
@@ -17,7 +14,7 @@ from alta_common.db.lost import CONNECTION_ERRORS
 from alta_common.ids import new_id
 from alta_common.outbox.table import create_outbox
 from alta_common.outbox.writer import shard_of
-from alta_common.testing.postgres import FreshDatabase
+from faults_database import Database
 from faults_verdict import Written
 
 SCHEMA = "projects"
@@ -47,44 +44,17 @@ class Poison:
     """Only nobody hears it: it can go out once somebody does."""
 
 
-class OutboxDatabase:
+class OutboxDatabase(Database):
     """What the tests ask of it and do to it, as superuser."""
-
-    def __init__(self, database: FreshDatabase) -> None:
-        self.database = database
-
-    @asynccontextmanager
-    async def connected(self):
-        """Connect as superuser."""
-        connection = await asyncpg.connect(self.database.superuser_dsn, timeout=60)
-        try:
-            yield connection
-        finally:
-            connection.terminate()
-
-    async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
-        """Return all rows."""
-        async with self.connected() as connection:
-            return await connection.fetch(query, *values)
-
-    async def value(self, query: str, *values: Any) -> Any:
-        """Return the first column of the first row."""
-        async with self.connected() as connection:
-            return await connection.fetchval(query, *values)
 
     async def create(self, aggregates: Sequence[UUID]) -> None:
         """Create the outbox and the aggregates' rows."""
-        owner = await asyncpg.connect(self.database.settings(SCHEMA).postgres_dsn)
-        try:
-            async with owner.transaction():
-                for statement in create_outbox(SCHEMA, "alta_relay"):
-                    await owner.execute(statement)
-                await owner.execute(
-                    "CREATE TABLE projects.fault_aggregate (id uuid PRIMARY KEY, last integer NOT NULL DEFAULT 0)"
-                )
-                await owner.execute("INSERT INTO projects.fault_aggregate (id) SELECT unnest($1::uuid[])", aggregates)
-        finally:
-            await owner.close()
+        await self.execute_as(
+            SCHEMA,
+            *create_outbox(SCHEMA, "alta_relay"),
+            "CREATE TABLE projects.fault_aggregate (id uuid PRIMARY KEY, last integer NOT NULL DEFAULT 0)",
+        )
+        await self.value("INSERT INTO projects.fault_aggregate (id) SELECT unnest($1::uuid[])", aggregates)
 
     async def pending(self) -> int:
         """Return how many events wait."""

@@ -26,16 +26,32 @@ class Kind(StrEnum):
     REPLAY = "replay"
 
 
+class ConsumerKind(StrEnum):
+    """What is done to the system while messages are consumed."""
+
+    CONSUMER_KILLED = "consumer_killed"
+    CONSUMER_REPLACED = "consumer_replaced"
+    CONSUMER_FROZEN = "consumer_frozen"
+    """Its messages are given to another meanwhile, and it wakes in the middle of handling them."""
+    BROKER_RESTARTED = "broker_restarted"
+    BROKER_KILLED = "broker_killed"
+    CONNECTIONS_CLOSED = "connections_closed"
+    MEMORY_ALARM = "memory_alarm"
+    SESSIONS_KILLED = "sessions_killed"
+    POSTGRES_CRASHED = "postgres_crashed"
+    POSTGRES_STOPPED = "postgres_stopped"
+
+
 # Two of these strike at once, each something else.
 _RELAY = (Kind.RELAY_KILLED, Kind.RELAY_REPLACED, Kind.RELAY_FROZEN)
 _BROKER = (Kind.BROKER_RESTARTED, Kind.BROKER_KILLED, Kind.CONNECTIONS_CLOSED, Kind.MEMORY_ALARM)
 _POSTGRES = (Kind.SESSIONS_KILLED, Kind.POSTGRES_CRASHED, Kind.POSTGRES_STOPPED)
 
-Step = tuple[Kind, ...]
+Step = tuple[Kind | ConsumerKind, ...]
 """Faults that strike at the same time."""
 
 
-def shuffled(seed: str, kinds: Sequence[Kind]) -> list[Step]:
+def shuffled(seed: str, kinds: Sequence[Kind | ConsumerKind]) -> list[Step]:
     """Return each of these once."""
     rng = Random(seed)
     return [(kind,) for kind in rng.sample(kinds, len(kinds))]
@@ -51,3 +67,8 @@ def rounds(seed: str, count: int) -> list[Step]:
         together = [(rng.choice(one), rng.choice(other)) for one, other in pairs]
         steps += rng.sample([*alone, *together], len(alone) + len(together))
     return steps
+
+
+def consumer_rounds(seed: str, count: int) -> list[Step]:
+    """Return every kind `count` times."""
+    return [step for number in range(count) for step in shuffled(f"{seed}-{number}", list(ConsumerKind))]

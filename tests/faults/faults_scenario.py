@@ -15,12 +15,15 @@ from alta_common.messaging.topology import declare_topology
 from alta_common.testing import eventually
 from faults_observer import Observer
 from faults_outbox import SCHEMA, UNHEARD, OutboxDatabase, Poison
-from faults_plan import Kind, Step
-from faults_relays import Fleet, relay_environment
+from faults_plan import Step
+from faults_processes import Fleet, process_environment
+from faults_report import Happened
 from faults_servers import PrivateServers
 from faults_strikes import Strikes
 from faults_verdict import Verdict, judge
 from faults_writers import Writers
+
+RELAY = ["-m", "alta_outbox_relay.main"]
 
 
 @dataclass(frozen=True)
@@ -46,28 +49,11 @@ class Size:
 
 
 @dataclass
-class Happened:
-    """A step that was taken."""
-
-    step: Step
-    at: float
-    """Seconds after the start."""
-    seconds: float
-    written: int
-    """Events that had been written when it struck."""
-    relays_hit: int
-    arrived: int
-    """Messages that had arrived when it struck."""
-    duplicates: int = 0
-    """Those that arrived after it and before the next step."""
-
-
-@dataclass
 class Outcome:
     """What there is to say."""
 
     happened: list[Happened] = field(default_factory=list)
-    notes: dict[Kind, list[str]] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
     parked: int = 0
     poisons: int = 0
     seconds: float = 0.0
@@ -84,7 +70,7 @@ class Scenario:
         self.database = database
         self.fleet = parts.fleet
         self.writers = parts.writers
-        self.strikes = Strikes(Random(f"{seed}-strikes"), parts.servers, database, url, parts.fleet, parts.writers)
+        self.strikes = Strikes(parts.servers, database, url, parts.fleet, parts.writers, Random(f"{seed}-strikes"))
         self._started = time.monotonic()
         self._outcome = Outcome()
         self._arrived: list[UUID] = []
@@ -94,9 +80,15 @@ class Scenario:
         """Take the steps, let everything arrive, and judge. `tell` hears of each step taken."""
         await self.start_relays()
         self.writers.start()
-        for step in steps:
-            tell(await self._take(step, self._size.events // len(steps)))
-        await self._until(self._size.events)
+        events = self._size.events
+        for number, step in enumerate(steps):
+            self.writers.allow(events * (number + 1) // len(steps))
+            # Somewhere within this step's part of the events; the rest of them is written meanwhile.
+            await self._written(int(events * (number + self._rng.uniform(0.1, 0.9)) / len(steps)))
+            if self._rng.random() < 0.5:
+                await self.writers.burst(self._rng)
+            tell(await self.strike(step))
+        await self._written(events)
         await self.writers.stop()
         return await self.settle()
 
@@ -104,15 +96,6 @@ class Scenario:
         """Start the relays and wait until they serve."""
         for relay in [self.fleet.start() for _ in range(self._size.relays)]:
             await eventually(partial(relay.said, "outbox.serving"), 180)
-
-    async def _take(self, step: Step, part: int) -> Happened:
-        """Strike somewhere within this step's part of the events; the rest of them is written meanwhile."""
-        before = len(self.writers.acknowledged)
-        self.writers.allow(before + part)
-        await self._until(before + int(part * self._rng.uniform(0.1, 0.9)))
-        if self._rng.random() < 0.5:
-            await self.writers.burst(self._rng)
-        return await self.strike(step)
 
     async def strike(self, step: Step) -> Happened:
         """Strike now."""
@@ -124,8 +107,8 @@ class Scenario:
         self._outcome.happened.append(happened)
         return happened
 
-    async def _until(self, written: int) -> None:
-        while len(self.writers.acknowledged) < written:
+    async def _written(self, events: int) -> None:
+        while self.writers.written < events:
             self.writers.check()
             await asyncio.sleep(0.01)
 
@@ -198,8 +181,8 @@ async def prepared(
     await management.create_vhost(url)
     await declare_topology(url)
     await Observer(url).bind()
-    environment = relay_environment(database.database.environment("relay"), url, **size.settings | settings)
-    fleet = Fleet(environment, folder, Random(f"{seed}-fleet"))
+    environment = process_environment(database.database.environment("relay"), url, **size.settings | settings)
+    fleet = Fleet("relay", RELAY, environment, folder, Random(f"{seed}-fleet"))
     writers = Writers(database.database, aggregates, seed, size.writers)
     try:
         yield Scenario(seed, size, database, url, Parts(servers, fleet, writers))

@@ -49,13 +49,15 @@ class Writers:
         self._allowed = 0
         self._more = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self.written = 0
+        """Events that were written as allowed; those of bursts come on top."""
         self.acknowledged: set[UUID] = set()
         """Events whose commit was confirmed. There may be more: a commit whose answer was lost counts too."""
 
     @property
     def idle(self) -> bool:
         """Say whether all that was allowed is written."""
-        return len(self.acknowledged) >= self._allowed
+        return self.written >= self._allowed
 
     def start(self) -> None:
         """Begin."""
@@ -102,14 +104,16 @@ class Writers:
             chosen = rng.sample(self.aggregates, rng.randint(1, 8))
             pause = rng.choices([0, rng.uniform(0, 0.3), rng.uniform(0.5, 3)], [80, 17, 3])[0]
             try:
-                await self._transact(chosen, rng.randint(1, 3), pause=pause, ends_well=rng.random() > 0.1)
+                self.written += await self._transact(
+                    chosen, rng.randint(1, 3), pause=pause, ends_well=rng.random() > 0.1
+                )
             except _ChangedItsMindError:
                 continue
             except _LOST:
                 await asyncio.sleep(0.1)
 
-    async def _transact(self, chosen: Sequence[UUID], count: int, *, pause: float, ends_well: bool) -> None:
-        """Write `count` events for each of the chosen aggregates; half of them before a pause, half after it."""
+    async def _transact(self, chosen: Sequence[UUID], count: int, *, pause: float, ends_well: bool) -> int:
+        """Write `count` events for each of the chosen aggregates, half of them after a pause; return how many."""
         async with self._sessions.begin() as session:
             rows = (await session.execute(_NUMBER, {"ids": list(chosen), "count": count})).all()
             events = [
@@ -124,3 +128,4 @@ class Writers:
             if not ends_well:
                 raise _ChangedItsMindError
         self.acknowledged.update(event.event_id for event in events)
+        return len(events)

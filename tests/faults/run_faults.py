@@ -5,12 +5,14 @@ import asyncio
 import os
 import random
 import sys
-from collections import defaultdict
 from pathlib import Path
 
 from alta_stack.processes import StackError
-from faults_plan import rounds
-from faults_scenario import Happened, Outcome, Size, prepared
+from faults_consumers import prepared_consumers
+from faults_messages import POISON
+from faults_plan import consumer_rounds, rounds
+from faults_report import print_table, tell
+from faults_scenario import Size, prepared
 from faults_servers import PrivateServers
 
 FOLDER = Path(__file__).parents[2] / ".alta" / f"test-{os.getpid()}"
@@ -27,49 +29,42 @@ def main() -> int:
         print(error)
         return 2
     try:
-        outcome = asyncio.run(_relays(servers, seed, options))
+        problems = [*asyncio.run(_relays(servers, seed, options)), *asyncio.run(_consumers(servers, seed, options))]
     finally:
         servers.discard()
-    return 1 if outcome.verdict.problems else 0
+    print("\n" + "\n".join(["FAILED", *problems] if problems else ["PASSED"]), f"seed {seed}")
+    return 1 if problems else 0
 
 
-async def _relays(servers: PrivateServers, seed: str, options: argparse.Namespace) -> Outcome:
+async def _relays(servers: PrivateServers, seed: str, options: argparse.Namespace) -> list[str]:
+    print("\n== relays")
     size = Size(options.events, aggregates=1000, relays=options.relays, batch=options.batch)
     async with prepared(servers, FOLDER / "logs", seed, size) as scenario:
-        outcome = await scenario.run(rounds(seed, options.rounds), _tell)
-    _print(outcome, size)
-    return outcome
-
-
-def _tell(happened: Happened) -> None:
-    names = " + ".join(happened.step)
-    print(f"{happened.at:7.1f} s  {names:<40} {happened.seconds:5.1f} s  after {happened.written} events", flush=True)
-
-
-def _print(outcome: Outcome, size: Size) -> None:
-    taken: dict[str, list[Happened]] = defaultdict(list)
-    for happened in outcome.happened:
-        taken[" + ".join(happened.step)].append(happened)
-    print(f"\n{'struck':<40} {'times':>5} {'longest s':>10} {'copies, most':>13}")
-    for step, all_of_it in sorted(taken.items()):
-        longest, copies = max(one.seconds for one in all_of_it), max(one.duplicates for one in all_of_it)
-        print(f"{step:<40} {len(all_of_it):>5} {longest:>10.1f} {copies:>13}")
-    for kind, notes in sorted(outcome.notes.items()):
-        print(f"{kind}: " + ", ".join(f"{notes.count(note)} x {note}" for note in dict.fromkeys(notes)))
+        outcome = await scenario.run(rounds(seed, options.rounds), tell)
     verdict = outcome.verdict
+    print_table(outcome.happened, outcome.notes)
     print(f"\nevents {verdict.events}, parked {outcome.parked} of {outcome.poisons} poisoned, {outcome.seconds:.0f} s")
     hit = sum(one.relays_hit for one in outcome.happened)
-    print(
-        f"copies {verdict.duplicates}, of {verdict.allowed_duplicates} allowed "
-        f"({hit} relays hit, a batch is {size.batch})"
-    )
-    print("PASSED" if not verdict.problems else "FAILED\n" + "\n".join(verdict.problems))
+    allowed = verdict.allowed_duplicates
+    print(f"copies {verdict.duplicates} of {allowed} allowed: {hit} relays hit, a batch is {size.batch}")
+    return verdict.problems
+
+
+async def _consumers(servers: PrivateServers, seed: str, options: argparse.Namespace) -> list[str]:
+    print("\n== consumers")
+    async with prepared_consumers(servers, FOLDER / "logs", seed, list(POISON)) as scenario:
+        problems = await scenario.run(consumer_rounds(seed, options.rounds), options.messages, tell)
+    print_table(scenario.happened, scenario.strikes.notes)
+    published, dead = len(scenario.publisher.published), len(scenario.dead)
+    print(f"\nmessages {published}, each with its effect; {dead} dead of {len(scenario.publisher.poison)} poisoned")
+    return problems
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", default="", help="of an earlier run, to do the same again")
     parser.add_argument("--events", type=int, default=60_000)
+    parser.add_argument("--messages", type=int, default=15_000, help="for consumers")
     parser.add_argument("--rounds", type=int, default=3, help="how often each fault strikes")
     parser.add_argument("--relays", type=int, default=2)
     parser.add_argument("--batch", type=int, default=500)

@@ -1,4 +1,4 @@
-"""Relay processes, as operators start them, and what can happen to a process."""
+"""Processes of the system as operators start them, and what can happen to a process."""
 
 import asyncio
 import os
@@ -71,64 +71,66 @@ class ServiceProcess:
 
 
 class Fleet:
-    """The relays of a scenario."""
+    """The relays of a scenario, or its consumers: processes that are all the same."""
 
-    def __init__(self, environment: dict[str, str], folder: Path, rng: Random) -> None:
+    def __init__(self, name: str, arguments: list[str], environment: dict[str, str], folder: Path, rng: Random) -> None:
+        self._name = name
+        self._arguments = arguments
         self._environment = environment
         self._folder = folder
         self._rng = rng
         self._started = 0
-        self.relays: list[ServiceProcess] = []
+        self.processes: list[ServiceProcess] = []
 
     @property
     def size(self) -> int:
         """Return how many there are; a frozen one counts."""
-        return len(self.relays)
+        return len(self.processes)
 
     def any(self) -> ServiceProcess:
         """Return one that is not frozen."""
-        return self._rng.choice([relay for relay in self.relays if not relay.frozen])
+        return self._rng.choice([process for process in self.processes if not process.frozen])
 
     def start(self) -> ServiceProcess:
         """Start one more."""
         self._started += 1
-        arguments = ["-m", "alta_outbox_relay.main"]
-        relay = ServiceProcess(f"relay-{self._started}", arguments, self._environment, self._folder)
-        self.relays.append(relay)
-        return relay
+        name = f"{self._name}-{self._started}"
+        process = ServiceProcess(name, self._arguments, self._environment, self._folder)
+        self.processes.append(process)
+        return process
 
-    def kill(self, relay: ServiceProcess) -> None:
+    def kill(self, process: ServiceProcess) -> None:
         """Kill one."""
-        relay.kill()
-        self.relays.remove(relay)
+        process.kill()
+        self.processes.remove(process)
 
-    async def stop(self, relay: ServiceProcess) -> None:
+    async def stop(self, process: ServiceProcess) -> None:
         """Stop one as an operator does."""
-        self.relays.remove(relay)
+        self.processes.remove(process)
         try:
-            await relay.stop()
+            await process.stop()
         except BaseException:
-            relay.kill()
+            process.kill()
             raise
 
     async def stop_all(self) -> None:
         """Stop all."""
-        for relay in list(self.relays):
-            await self.stop(relay)
+        for process in list(self.processes):
+            await self.stop(process)
 
     def kill_all(self) -> None:
         """Kill what is left, frozen ones too."""
-        for relay in list(self.relays):
-            self.kill(relay)
+        for process in list(self.processes):
+            self.kill(process)
 
     def check(self) -> None:
         """Fail when one has ended by itself."""
-        for relay in self.relays:
-            assert relay.lives, f"{relay.name} ended by itself\n{last_lines(relay.log)}"
+        for process in self.processes:
+            assert process.lives, f"{process.name} ended by itself\n{last_lines(process.log)}"
 
 
-def relay_environment(database: dict[str, str], rabbitmq_url: str, **settings: str) -> dict[str, str]:
-    """Return the environment of a relay: nothing of the caller's settings but PATH."""
+def process_environment(database: dict[str, str], rabbitmq_url: str, **settings: str) -> dict[str, str]:
+    """Return the environment of a process: nothing of the caller's settings but PATH."""
     return {
         **database,
         "PATH": os.environ["PATH"],
