@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aio_pika
 import asyncpg
+import httpx
 from aio_pika.abc import AbstractChannel
 
 from alta_common.contracts.event import message_headers
@@ -29,7 +30,7 @@ from alta_stack.settings import CHECKOUT, environment
 from figures import cpu_seconds_of_family
 
 SCHEMA = "projects"
-MIGRATIONS = CHECKOUT / "services/projects/migrations"
+MIGRATIONS = [(schema, CHECKOUT / f"services/{schema}/migrations") for schema in ("identity", "projects")]
 EVENT_BYTES = 1024
 QUEUE = EMAIL_QUEUE
 """The quorum queue that hears `PROJECT_CREATED`."""
@@ -144,7 +145,7 @@ async def stage_on(infra: Infra) -> AsyncIterator[Stage]:
     """Set the stage on running servers."""
     await declare_topology(infra.amqp_url)
     maker = DatabaseMaker(infra.postgres_dsn)
-    database = await maker.create([(SCHEMA, MIGRATIONS)])
+    database = await maker.create(MIGRATIONS)
     superuser = await asyncpg.connect(database.superuser_dsn)
     async with await aio_pika.connect(infra.amqp_url) as connection:
         try:
@@ -158,11 +159,17 @@ class Relay:
     """A running relay process."""
 
     process: asyncio.subprocess.Process
+    port: int
 
     @property
     def pid(self) -> int:
         """Its process id."""
         return self.process.pid
+
+    async def is_ready(self) -> bool:
+        """Say whether it has all that it needs: its database and the broker."""
+        async with httpx.AsyncClient() as client:
+            return (await client.get(f"http://127.0.0.1:{self.port}/health/ready")).is_success
 
 
 @asynccontextmanager
@@ -176,6 +183,8 @@ async def relays(stage: Stage, count: int = 1, *, profile: Path | None = None) -
         started.append(await _start(stage, profile))
         while len(started) < count:
             started.append(await _start(stage, None))
+        for relay in started:
+            await eventually(relay.is_ready, within=_PATIENCE)
         await eventually(lambda: _shared(stage, count), within=_PATIENCE)
         yield started
     finally:
@@ -192,7 +201,6 @@ async def _start(stage: Stage, profile: Path | None) -> Relay:
         **environment(),
         **stage.database.environment("relay"),
         "RABBITMQ_URL": stage.infra.amqp_url,
-        "OUTBOX_SCHEMAS": SCHEMA,
         "INTERNAL_PORT": str(port),
     }
     under = ["-m", "cProfile", "-o", str(profile)] if profile else []
@@ -200,7 +208,7 @@ async def _start(stage: Stage, profile: Path | None) -> Relay:
         process = await asyncio.create_subprocess_exec(
             sys.executable, *under, "-m", "alta_outbox_relay.main", env=variables, stdout=log, stderr=log
         )
-    return Relay(process)
+    return Relay(process, port)
 
 
 async def _shared(stage: Stage, relay_count: int) -> bool:
