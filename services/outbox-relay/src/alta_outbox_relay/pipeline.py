@@ -81,7 +81,7 @@ class Pipeline:
                 self._send(self._lanes.take(room))
         finally:
             self._feeding = False
-        if self._reader.can_read():
+        if self._may_read() and self._reader.can_read():
             self._stirred.set()
 
     def confirmed(self, events: list[PendingEvent]) -> None:
@@ -153,11 +153,12 @@ class Pipeline:
         self.feed()
         return busy
 
+    def _may_read(self) -> bool:
+        """Say whether what is read could be sent."""
+        return not self._stopping and self._publisher.ready.is_set()
+
     def _read_at(self) -> float:
-        """Return when to read: not while it could not be sent."""
-        if self._stopping or not self._publisher.ready.is_set():
-            return math.inf
-        return self._reader.next_at(time.monotonic())
+        return self._reader.next_at(time.monotonic()) if self._may_read() else math.inf
 
     async def _wait(self) -> None:
         until = min(self._read_at(), self._striker.due_at, self._chores.next_at)
