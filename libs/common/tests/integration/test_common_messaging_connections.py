@@ -72,6 +72,29 @@ async def test_lost_connections_are_made_again_and_nothing_is_lost(
     assert {one.event_id for one in reader.finished} == {first.event_id, second.event_id}
 
 
+async def test_a_channel_that_the_broker_closes_is_opened_again_and_nothing_is_lost(
+    consuming: Any, reader: Any, publisher: EventPublisher, depth: Any, a_request: Any
+) -> None:
+    reader.gate.clear()
+    held, later = a_request(), a_request()
+    async with consuming(prefetch=1) as app:
+        await publisher.publish(held)
+        await eventually(lambda: reader.busy == 1)
+        ((queue, _tag),) = app._subscriptions._consuming
+        channel = await queue.channel.get_underlay_channel()
+        # What the broker says to this is what it says to a message held for longer than its consumer timeout.
+        await channel.basic_ack(4711)
+        await eventually(lambda: channel.is_closed)
+        reader.gate.set()
+        await publisher.publish(later)
+        await eventually(lambda: {one.event_id for one in reader.finished} == {held.event_id, later.event_id})
+
+        async def is_empty() -> bool:
+            return await depth(QUEUE) == 0
+
+        await eventually(is_empty)
+
+
 async def is_ready(app: ConsumerApp) -> bool:
     await app.check()
     return True

@@ -11,9 +11,17 @@ from alta_common.contracts.projects import DocumentOcrCancelled, DocumentOcrRequ
 from alta_common.contracts.registry import EVENTS
 from alta_common.errors import UnavailableError
 from alta_common.ids import new_id
+from alta_common.messaging.broker import CONNECTION_ERRORS, when_there
 from alta_common.messaging.consumers import Consumer, ConsumerApp, Handler
 from alta_common.messaging.publisher import EventPublisher
-from alta_common.messaging.topology import DEAD_LETTER_EXCHANGE, QUEUES, declare_topology, is_broadcast, queues_for
+from alta_common.messaging.topology import (
+    DEAD_LETTER_EXCHANGE,
+    QUEUES,
+    TopologyConflictError,
+    declare_topology,
+    is_broadcast,
+    queues_for,
+)
 from alta_common.testing import eventually
 from alta_common.testing.servers import local_folder
 from alta_stack.infra import wait_for
@@ -49,6 +57,19 @@ async def test_every_event_that_queues_hear_arrives_in_them(channel: aio_pika.ab
             message = await eventually(lambda queue=queue: queue.get(fail=False, no_ack=True))
             got.add(message.headers["key"])
         assert got == heard
+
+
+async def test_a_queue_of_another_kind_is_left_alone_and_the_way_out_is_named(rabbitmq_url: str) -> None:
+    async with await aio_pika.connect(rabbitmq_url) as connection:
+        channel = await connection.channel()
+        await channel.declare_queue("email_queue", durable=True, arguments={"x-queue-type": "classic"})
+        with pytest.raises(TopologyConflictError, match=r"migrating a queue.*email_queue") as refused:
+            await declare_topology(rabbitmq_url)
+        assert isinstance(refused.value, CONNECTION_ERRORS)  # who waits for the broker waits for its migration
+
+        waiting = asyncio.create_task(when_there(rabbitmq_url, lambda: declare_topology(rabbitmq_url)))
+        await (await connection.channel()).queue_delete("email_queue")
+        await waiting
 
 
 async def test_a_rejected_message_is_dead_in_its_own_dead_queue(channel: aio_pika.abc.AbstractChannel) -> None:

@@ -53,6 +53,11 @@ class Consumer:
     time_limit: timedelta = timedelta(minutes=25)
     ordered: Ordered | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a time limit with which order cannot be kept."""
+        if self.ordered:
+            self.ordered.prefetch(self.time_limit, self.prefetch)
+
     @property
     def partitions(self) -> int:
         """Return over how many partitions the queue is spread; 0 when it is not."""

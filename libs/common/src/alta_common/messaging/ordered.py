@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import ChannelInvalidStateError
@@ -29,8 +29,11 @@ class Ordered:
     """How a consumer keeps order: over how many partitions, and after which pauses a failing message is tried again.
 
     Within a partition one message is handled at a time, so partitions are what is done at once. A handler must be done
-    within its time limit: it cannot work in slices (`UnfinishedError` only tries again at once).
+    within its time limit: it cannot work in slices (`UnfinishedError` only tries again after a pause).
     """
+
+    TIME_LIMIT: ClassVar[timedelta] = timedelta(seconds=30)
+    """A time limit for handlers of which several messages may be held."""
 
     partitions: int
     pauses: tuple[timedelta, ...] = IN_PLACE_PAUSES
