@@ -17,11 +17,11 @@ from alta_outbox_relay import metrics
 from alta_outbox_relay.amqp import spans
 from alta_outbox_relay.amqp.address import Address
 from alta_outbox_relay.amqp.connection import Connection
-from alta_outbox_relay.amqp.errors import BrokerLostError, FaultyEventError
+from alta_outbox_relay.amqp.errors import BrokerLostError
 from alta_outbox_relay.amqp.ledger import Entry, Refusal, Sent, Sink
 from alta_outbox_relay.event import Failure, PendingEvent
 
-__all__ = ["BrokerLostError", "FaultyEventError", "Publisher", "RefusedError", "Sink"]
+__all__ = ["BrokerLostError", "Publisher", "Sink"]
 
 log = structlog.get_logger()
 
@@ -30,10 +30,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 # A connection that lives shorter than this is no reason to try again at once.
 _SETTLED_SECONDS = 5.0
 _NANOS = 1_000_000_000
-
-
-class RefusedError(Exception):
-    """The broker did not take the event: no queue hears it, or it was nacked."""
 
 
 class Publisher:
@@ -50,8 +46,6 @@ class Publisher:
     def when_room(self, act: Callable[[], None]) -> None:
         """Have `act` called when it becomes ready, and whenever there is room again."""
         self._listeners.append(act)
-
-    when_ready = when_room
 
     @property
     def room(self) -> int:
@@ -99,23 +93,6 @@ class Publisher:
             faulty += connection.publish(some, Sent(sink, schema, at, at_nanos))
         for failure in faulty:
             sink.faulty(failure)
-
-    async def publish(self, event: PendingEvent) -> None:
-        """Publish one event and wait for its confirm, for as long as the broker is blocked if need be.
-
-        Raises `FaultyEventError`, `RefusedError`, `BrokerLostError`.
-        """
-        while self.room <= 0:
-            await self.check()
-            room = asyncio.Event()
-            self._listeners.append(room.set)
-            try:
-                await room.wait()
-            finally:
-                self._listeners.remove(room.set)
-        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.send([event], _Waiting(settled))
-        await settled
 
     def settled(self) -> None:
         """Tell the sinks what the broker has said."""
@@ -208,27 +185,3 @@ def _refuse(refusal: Refusal, now: float, tracing: bool) -> None:
     if tracing:
         spans.record(event, sent.at_nanos, sent.at_nanos + int((now - sent.at) * _NANOS), refusal.reason)
     sent.sink.refused(Failure(event, refusal.reason))
-
-
-class _Waiting:
-    """Hears of one event, for somebody who waits for it."""
-
-    def __init__(self, settled: asyncio.Future[None]) -> None:
-        self._settled = settled
-
-    def confirmed(self, _: list[PendingEvent]) -> None:
-        if not self._settled.done():
-            self._settled.set_result(None)
-
-    def refused(self, failure: Failure) -> None:
-        self._fail(RefusedError(failure.reason))
-
-    def faulty(self, failure: Failure) -> None:
-        self._fail(FaultyEventError(failure.reason))
-
-    def lost(self, _: list[PendingEvent]) -> None:
-        self._fail(BrokerLostError("the connection ended before the confirm"))
-
-    def _fail(self, error: Exception) -> None:
-        if not self._settled.done():
-            self._settled.set_exception(error)
