@@ -4,7 +4,7 @@ from email.headerregistry import Address
 
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from alta_common.clock import utc_now
 from alta_common.contracts.event import Event
@@ -206,6 +206,19 @@ async def test_old_deliveries_are_forgotten(mailing: MailService, sessions: Sess
 
     await Retention(sessions, timedelta(days=90)).forget()
     assert await delivery_of(sessions, event) is not None
+    await Retention(sessions, timedelta(seconds=0)).forget()
+
+    assert await delivery_of(sessions, event) is None
+
+
+async def test_one_replica_forgets_and_the_others_pass(mailing: MailService, sessions: Sessions) -> None:
+    event = a_verification()
+    await mailing.send_requested(event)
+
+    async with sessions.begin() as session:
+        await session.execute(text("SELECT pg_advisory_xact_lock(hashtext('notifications.retention'))"))
+        await Retention(sessions, timedelta(seconds=0)).forget()
+        assert await delivery_of(sessions, event) is not None
     await Retention(sessions, timedelta(seconds=0)).forget()
 
     assert await delivery_of(sessions, event) is None

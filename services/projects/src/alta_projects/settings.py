@@ -73,6 +73,16 @@ class ProjectsWorkerSettings(ServiceSettings, PostgresSettings, RabbitmqSettings
     """Settings of the consumer process."""
 
     results_prefetch: int = Field(10, ge=1, le=200, description="Results that are taken in at once.")
+    results_partitions: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Partitions to take results in strictly in order of each item; 0: as they come, which is faster. "
+        "The same in all replicas (docs/adr/0017).",
+    )
+    inbox_retention_days: int = Field(
+        30, ge=1, description="How long it is remembered that an event was handled; what comes again later is new."
+    )
     sweep_interval_seconds: float = Field(600.0, gt=0, description="Time between two sweeps.")
     run_watch_interval_seconds: float = Field(
         30.0, gt=0, description="Time between two looks for runs that are past their deadline."
@@ -83,6 +93,11 @@ class ProjectsWorkerSettings(ServiceSettings, PostgresSettings, RabbitmqSettings
     failure_mail_pause_minutes: float = Field(
         15.0, ge=0, description="Time between two mails to one person about the failures of one project."
     )
+
+    @property
+    def inbox_memory(self) -> timedelta:
+        """Return how long handled events are remembered."""
+        return timedelta(days=self.inbox_retention_days)
 
 
 class OutboxRelaySettings(Settings):

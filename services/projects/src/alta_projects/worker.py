@@ -43,7 +43,9 @@ def create_consumer_app(settings: ProjectsWorkerSettings, engine: AsyncEngine) -
     audit = ProjectAudit(AuditTrail(SCHEMA))
     results = ResultService(sessions, inbox, audit, ChangeAnnouncer(engine))
     people = PersonService(sessions, inbox, audit)
-    consumers = create_consumers(results, people, settings.results_prefetch)
+    consumers = create_consumers(
+        results, people, prefetch=settings.results_prefetch, partitions=settings.results_partitions
+    )
     return ConsumerApp(settings.rabbitmq_url, SERVICE, consumers, settings.drain_seconds)
 
 
@@ -96,7 +98,12 @@ def create_jobs(settings: ProjectsWorkerSettings, engine: AsyncEngine, storage: 
     cancellations = Cancellations(storage, outbox)
     return Jobs(
         sweeper=Sweeper(
-            sessions, storage, keys=IdempotencyKeys(SCHEMA), inbox=Inbox(SCHEMA), cancellations=cancellations
+            sessions,
+            storage,
+            keys=IdempotencyKeys(SCHEMA),
+            inbox=Inbox(SCHEMA),
+            inbox_memory=settings.inbox_memory,
+            cancellations=cancellations,
         ),
         watch=RunWatch(sessions, audit, ChangeAnnouncer(engine), cancellations),
         mail=FailureMail(sessions, outbox, pause=timedelta(minutes=settings.failure_mail_pause_minutes)),

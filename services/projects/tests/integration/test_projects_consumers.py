@@ -14,6 +14,7 @@ from alta_common.contracts.event import Event
 from alta_common.db.engine import Sessions
 from alta_common.ids import new_id
 from alta_common.messaging.consumers import ConsumerApp
+from alta_common.messaging.partitions import partition_of
 from alta_common.messaging.topology import dead_queue_of
 from alta_common.testing import eventually
 from alta_common.testing.messages import publish
@@ -153,6 +154,29 @@ async def test_a_registration_lets_the_invited_in(
         return bool((await bob.http.get(path)).status_code == 200)
 
     await eventually(is_in)
+
+
+async def test_with_partitions_the_events_of_an_item_are_taken_in_one_after_the_other(
+    ada: Any, document: dict[str, Any], engines: Any, database: FreshDatabase, engine: AsyncEngine, rabbitmq_url: str
+) -> None:
+    settings = ProjectsWorkerSettings(
+        **database.settings("projects").model_dump(), rabbitmq_url=rabbitmq_url, results_partitions=2
+    )
+    app = create_consumer_app(settings, engine)
+    await app.start()
+    try:
+        for done in (1, 2, 3):
+            await publish(rabbitmq_url, engines.progressed(document, done))
+        await publish(rabbitmq_url, await engines.completed(document))
+
+        async def is_done() -> bool:
+            return bool((await ada.http.get(f"/v1/documents/{document['id']}")).json()["status"] == "completed")
+
+        await eventually(is_done)
+        async with await aio_pika.connect(rabbitmq_url) as connection:
+            await (await connection.channel()).get_queue(partition_of(QUEUE, 1))
+    finally:
+        await app.stop()
 
 
 async def test_poison_goes_to_the_dead_letters_and_stops_nobody(

@@ -32,7 +32,9 @@ def sweeper(sessions: Sessions, storage: FilesystemObjectStorage) -> Sweeper:
 def a_sweeper(sessions: Sessions, storage: FilesystemObjectStorage) -> Sweeper:
     cancellations = Cancellations(storage, Outbox("projects"))
     keys, inbox = IdempotencyKeys("projects"), Inbox("projects")
-    return Sweeper(sessions, storage, keys=keys, inbox=inbox, cancellations=cancellations)
+    return Sweeper(
+        sessions, storage, keys=keys, inbox=inbox, inbox_memory=timedelta(days=30), cancellations=cancellations
+    )
 
 
 async def is_stored(storage: FilesystemObjectStorage, key: str) -> bool:
@@ -192,14 +194,14 @@ async def test_an_item_that_somebody_holds_is_purged_the_next_time(
 
 
 async def test_keys_and_inbox_rows_are_forgotten_in_time(ada: Any, sweeper: Sweeper, sessions: Sessions) -> None:
-    old, young, handled = str(new_id()), str(new_id()), new_id()
+    old, young, handled, remembered = str(new_id()), str(new_id()), new_id(), new_id()
     for key in (old, young):
         await ada.http.post("/v1/projects", json={"name": "a"}, headers={"Idempotency-Key": key})
     async with sessions.begin() as session:
         age = text("UPDATE projects.idempotency_key SET created_at = now() - interval '25 hours' WHERE key = :key")
         await session.execute(age, {"key": old})
-        insert = text("INSERT INTO projects.inbox VALUES (:event_id, 'x', now() - interval '31 days')")
-        await session.execute(insert, {"event_id": handled})
+        insert = text("INSERT INTO projects.inbox VALUES (:event_id, 'x', now() - make_interval(days => :days))")
+        await session.execute(insert, [{"event_id": handled, "days": 31}, {"event_id": remembered, "days": 29}])
 
     await sweeper.sweep()
 
@@ -209,6 +211,7 @@ async def test_keys_and_inbox_rows_are_forgotten_in_time(ada: Any, sweeper: Swee
     assert young in keys
     assert old not in keys
     assert handled not in inbox
+    assert remembered in inbox
 
 
 async def test_one_sweeps_and_the_other_passes(

@@ -7,6 +7,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from alta_common.clock import utc_now
+from alta_common.db.alone import alone
 from alta_common.db.engine import Sessions
 from alta_common.errors import UnavailableError
 from alta_notifications.repositories.deliveries import DeliveryRepository
@@ -14,10 +15,14 @@ from alta_notifications.repositories.deliveries import DeliveryRepository
 log = structlog.get_logger()
 
 _INTERVAL = timedelta(hours=6)
+_LOCK = "notifications.retention"
 
 
 class Retention:
-    """Drops old deliveries. Replicas may do it at the same time: the second finds nothing to drop."""
+    """Drops old deliveries, which are this service's inbox: an event older than they are kept would be mailed again.
+
+    One replica does it; the others pass.
+    """
 
     def __init__(self, sessions: Sessions, keep_for: timedelta) -> None:
         self._sessions = sessions
@@ -25,8 +30,9 @@ class Retention:
 
     async def forget(self) -> None:
         """Drop deliveries that are older than they need to be."""
-        async with self._sessions.begin() as session:
-            await DeliveryRepository(session).forget(utc_now() - self._keep_for)
+        async with alone(self._sessions, _LOCK) as session:
+            if session is not None:
+                await DeliveryRepository(session).forget(utc_now() - self._keep_for)
 
     async def run(self) -> None:
         """Do so again and again, until cancelled."""

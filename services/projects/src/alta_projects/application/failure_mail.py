@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from alta_common.clock import utc_now
 from alta_common.contracts.projects import ProjectsEmailRequested
+from alta_common.db.alone import alone
 from alta_common.db.engine import Sessions
 from alta_common.ids import new_id
 from alta_common.outbox import Outbox
-from alta_projects.application.alone import alone
 from alta_projects.application.metrics import failures_told
 from alta_projects.models.media_item import MediaItem
 from alta_projects.repositories.failures import FailureRepository, Uploader

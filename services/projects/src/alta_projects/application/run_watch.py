@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from alta_common.clock import utc_now
 from alta_common.contracts.projects import CancelReason
+from alta_common.db.alone import alone
 from alta_common.db.engine import Sessions
-from alta_projects.application.alone import alone
 from alta_projects.application.audit import ProjectAudit
 from alta_projects.application.cancellations import Cancellations
 from alta_projects.models.media_item import MediaItem

@@ -7,11 +7,11 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alta_common.clock import utc_now
+from alta_common.db.alone import alone
 from alta_common.db.engine import Sessions
 from alta_common.http.idempotency import IdempotencyKeys
 from alta_common.inbox import Inbox
 from alta_common.storage import ObjectStorage
-from alta_projects.application.alone import alone
 from alta_projects.application.cancellations import Cancellations
 from alta_projects.application.metrics import objects_swept
 from alta_projects.application.removal import remove_items
@@ -27,8 +27,6 @@ _BATCH = 100
 _LOCK = "projects.sweep"
 # An upload that was just being recorded when its project was deleted is purged with the rest.
 _PURGE_AFTER = timedelta(minutes=1)
-# Longer than any redelivery: a broker does not bring a message back after weeks.
-_INBOX_MEMORY = timedelta(days=30)
 # Who was away for longer reads the project again.
 _LIVE_MEMORY = timedelta(hours=24)
 
@@ -43,12 +41,14 @@ class Sweeper:
         *,
         keys: IdempotencyKeys,
         inbox: Inbox,
+        inbox_memory: timedelta,
         cancellations: Cancellations,
     ) -> None:
         self._sessions = sessions
         self._storage = storage
         self._keys = keys
         self._inbox = inbox
+        self._inbox_memory = inbox_memory
         self._cancellations = cancellations
 
     async def sweep(self) -> None:
@@ -98,6 +98,6 @@ class Sweeper:
 
     async def _forget(self, session: AsyncSession) -> bool:
         await self._keys.sweep(session)
-        await self._inbox.forget(session, utc_now() - _INBOX_MEMORY)
+        await self._inbox.forget(session, utc_now() - self._inbox_memory)
         await LiveEventRepository(session).forget(utc_now() - _LIVE_MEMORY)
         return False
