@@ -30,20 +30,20 @@ class Said:
         self.all: list[object] = []
         self.reader = FrameReader(
             lambda tag, multiple: self.all.append((tag, multiple)),
-            lambda channel, frame: self.all.append((channel, type(frame))),
+            lambda frame: self.all.append(type(frame)),
         )
 
 
 EXPECTED = [
     (1, False),
-    (1, commands.Basic.Return),
-    (1, ContentHeader),
-    (1, ContentBody),
+    commands.Basic.Return,
+    ContentHeader,
+    ContentBody,
     (2**63 - 1, True),
-    (0, Heartbeat),
-    (1, commands.Basic.Nack),
-    (0, commands.Connection.Blocked),
-    (0, commands.Connection.Close),
+    Heartbeat,
+    commands.Basic.Nack,
+    commands.Connection.Blocked,
+    commands.Connection.Close,
 ]
 
 

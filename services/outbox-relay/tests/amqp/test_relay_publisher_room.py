@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+import uvloop
 from pamqp import commands
 from prometheus_client import REGISTRY
 
@@ -72,25 +73,38 @@ async def test_a_blocked_connection_that_ends_is_not_blocked_any_more(scripted, 
         assert REGISTRY.get_sample_value("alta_outbox_blocked") == 0
 
 
-async def test_a_full_socket_leaves_no_room(scripted, run_publisher, make_events, heard) -> None:
-    async with run_publisher(scripted.url, window=1000) as publisher:
-        rooms: list[int] = []
-        publisher.when_room(lambda: rooms.append(publisher.room))
-        scripted.reads.clear()
-        events = make_events(400, body=b"x" * 65_536)
-        sent = 0
-        while publisher.room and sent < len(events):
-            publisher.send(events[sent : sent + 10], heard)
-            sent += 10
-            # The socket is written to between our turns.
-            await asyncio.sleep(0)
-        assert publisher.room == 0
-        assert sent < len(events)
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_full_socket_leaves_no_room(make_scripted, run_publisher, make_events, heard, new_loop) -> None:
+    async def story() -> None:
+        async with make_scripted().listening() as broker, run_publisher(broker.url) as publisher:
+            rooms: list[int] = []
+            publisher.when_room(lambda: rooms.append(publisher.room))
+            broker.reads.clear()
+            events = make_events(400, body=b"x" * 65_536)
+            sent = 0
+            while publisher.room and sent < len(events):
+                publisher.send(events[sent : sent + 10], heard)
+                sent += 10
+                # The socket is written to between our turns.
+                await asyncio.sleep(0)
+            assert publisher.room == 0
+            assert sent < len(events)
 
-        scripted.reads.set()
-        await eventually(lambda: heard.count == sent)
-        assert len(heard.confirmed_events) == sent
-        assert rooms[-1] == publisher.room == 1000
+            broker.reads.set()
+            await eventually(lambda: heard.count == sent)
+            assert len(heard.confirmed_events) == sent
+            assert rooms[-1] == publisher.room == 1000
+
+            broker.confirms = False
+            publisher.send(events[:3], heard)
+            (peer,) = broker.publishers
+            await eventually(lambda: len(peer.messages) == sent + 3)
+            peer.hang_up()
+            await eventually(lambda: len(heard.lost_events) == 3)
+            await eventually(publisher.ready.is_set)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(story())
 
 
 async def test_who_wants_all_the_room_gets_it_in_turns(scripted, run_publisher, make_events, heard) -> None:

@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
         self._heartbeat.said = True
         self._transport.write(pamqp.frame.marshal(frame, channel))
 
-    def _on_frame(self, channel: int, frame: Any) -> None:
+    def _on_frame(self, frame: Any) -> None:
         match frame:
             case HeartbeatFrame():
                 pass
@@ -234,7 +234,7 @@ class Connection(asyncio.Protocol):
             case commands.Connection.Unblocked():
                 self._set_blocked(False)
             case commands.Connection.Close() | commands.Channel.Close():
-                self._on_close(channel, frame)
+                self._on_close(frame)
             case _ if self._answer is not None and not self._answer.done():
                 self._answer.set_result(frame)
             case _:
@@ -252,16 +252,19 @@ class Connection(asyncio.Protocol):
         log.warning("broker.blocked" if blocked else "broker.unblocked", reason=reason)
         self._owner.changed()
 
-    def _on_close(self, channel: int, frame: Any) -> None:
-        denied = not self.is_open and frame.reply_code in _DENIED
-        kind = BrokerDeniedError if denied else BrokerLostError
-        if channel:
-            self._write(commands.Channel.CloseOk(), channel)
+    def _on_close(self, frame: commands.Connection.Close | commands.Channel.Close) -> None:
+        if isinstance(frame, commands.Channel.Close):
+            # With its only channel the connection is of no use.
+            what = "channel"
+            self._write(commands.Channel.CloseOk(), CHANNEL)
             self._write(commands.Connection.Close(200, "goodbye", 0, 0))
         else:
+            what = "connection"
             self._write(commands.Connection.CloseOk())
+        denied = not self.is_open and frame.reply_code in _DENIED
+        kind = BrokerDeniedError if denied else BrokerLostError
         self._tell_settled()
-        self._end(kind(f"the broker closed the {'channel' if channel else 'connection'}: {frame.reply_text}"))
+        self._end(kind(f"the broker closed the {what}: {frame.reply_text}"))
 
     def _tell_settled(self) -> None:
         if self.ledger.confirmed or self.ledger.refused:

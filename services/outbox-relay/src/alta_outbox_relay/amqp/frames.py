@@ -23,7 +23,7 @@ _FIRST_LIMIT = 131_072
 class FrameReader:
     """Cuts the stream from the broker into frames."""
 
-    def __init__(self, on_ack: Callable[[int, bool], None], on_frame: Callable[[int, Any], None]) -> None:
+    def __init__(self, on_ack: Callable[[int, bool], None], on_frame: Callable[[Any], None]) -> None:
         self.limit = _FIRST_LIMIT
         """The longest frame that is taken."""
         self._on_ack = on_ack
@@ -48,9 +48,9 @@ class FrameReader:
             size = self._size(data, at)
             if end - at < size:
                 break
-            channel, frame = _parse(data[at : at + size])
+            frame = _parse(data[at : at + size])
             at += size
-            self._on_frame(channel, frame)
+            self._on_frame(frame)
         self._rest = data[at:]
 
     def _size(self, data: bytes, at: int) -> int:
@@ -62,11 +62,10 @@ class FrameReader:
         return int(size) + _OVERHEAD
 
 
-def _parse(data: bytes) -> tuple[int, Any]:
+def _parse(data: bytes) -> Any:
     if data[-1] != _END:
         raise ProtocolError("a frame does not end where it should")
     try:
-        _, channel, frame = pamqp.frame.unmarshal(data)
+        return pamqp.frame.unmarshal(data)[2]
     except Exception as error:  # pamqp lets through what its decoders meet: struct, Unicode, recursion, arithmetic
         raise ProtocolError(f"a frame cannot be read: {error!r}") from error
-    return channel, frame
