@@ -145,6 +145,14 @@ class Broker:
         await channel.close()
         return found
 
+    async def forget(self, *queues: str, exchange: str) -> None:
+        """Delete queues and an exchange."""
+        channel = await self._connection.channel()
+        for queue in queues:
+            await channel.queue_delete(queue)
+        await channel.exchange_delete(exchange)
+        await channel.close()
+
     async def count(self, queue: str) -> int:
         channel = await self._connection.channel()
         declared = await channel.declare_queue(queue, passive=True)

@@ -52,8 +52,13 @@ async def test_events_are_found_by_status(api, written, status, expected):
     await written.complete(ids["completed"])
 
     answer = await api.get("/v1/admin/outbox", params={"status": status})
+    also = {"event_type": "PROJECT_CREATED", "created_after": "2020-01-01T00:00:00Z", "schema": "projects"}
+    typed = await api.get("/v1/admin/outbox", params={"status": status, **also})
+    other = await api.get("/v1/admin/outbox", params={"status": status, "event_type": "USER_REGISTERED"})
 
     assert {known[event_id] for event_id in ids_of(answer)} == expected
+    assert ids_of(typed) == ids_of(answer)
+    assert ids_of(other) == []
 
 
 async def test_events_are_found_by_schema_type_aggregate_and_time(api, written):

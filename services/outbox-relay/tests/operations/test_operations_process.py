@@ -9,9 +9,11 @@ import pytest
 from prometheus_client import generate_latest
 
 from alta_common.messaging.broker import BrokerUnavailableError
+from alta_common.messaging.partitions import declare_partitions
 from alta_common.testing import eventually
 from alta_common.testing.tokens import TokenMaker
 from alta_outbox_relay.application.dead_letter_heads import DeadLetterHeads
+from alta_outbox_relay.application.partitions import Partitions
 from alta_outbox_relay.application.queue_watch import QueueWatch
 from alta_outbox_relay.application.queues import QueueOperations, known_queues
 from alta_outbox_relay.broker.counts import QueueCounter
@@ -155,6 +157,23 @@ async def test_queues_that_are_not_declared_are_told_apart_from_a_broker_that_is
         await QueueCounter(AWAY).count(["ocr_queue"])
 
 
+async def test_partitions_of_ordered_queues_are_listed(operations, queues_once, broker):
+    await declare_partitions(queues_once, "webhook_queue", 2)
+    try:
+        states = await operations.queues.measure()
+        remembered = await operations.queues.measure()
+        found = await Partitions(QueueCounter(AWAY)).find(["default", "webhook_queue.p10", "webhook_queue.p9", "x.p1"])
+    finally:
+        await declare_partitions(queues_once, "webhook_queue", 0)
+        await broker.forget("webhook_queue.p0", "webhook_queue.p1", exchange="webhook_queue.ordered")
+
+    for measured_once in (states, remembered):
+        partitions = {state.name: state for state in measured_once if ".p" in state.name}
+        assert list(partitions) == ["webhook_queue.p0", "webhook_queue.p1"]
+        assert partitions["webhook_queue.p0"].ready == 0
+    assert [queue.name for queue in found] == ["webhook_queue.p9", "webhook_queue.p10"]
+
+
 async def test_the_management_api_says_what_is_unacknowledged(servers, management, queues_once, broker):
     # The user of a test's virtual host may not ask the management API; an administrator may.
     name = servers.broker.url.removeprefix("amqp://").partition("@")[0]
@@ -164,10 +183,10 @@ async def test_the_management_api_says_what_is_unacknowledged(servers, managemen
     )
 
     async def knows():
-        (state,) = await operations.measure()
-        return state.unacknowledged == 0
+        states = {state.name: state for state in await operations.measure()}
+        return states["ocr_queue"].unacknowledged == 0
 
-    await eventually(knows)
+    await eventually(knows, 120)
     refused = ManagementApi(servers.broker.management, "amqp://nobody:wrong@127.0.0.1/")
     assert await refused.facts() == {}
     await api.aclose()

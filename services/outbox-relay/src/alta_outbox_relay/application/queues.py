@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from alta_common.clock import utc_now
 from alta_common.messaging.topology import QUEUES, RETRY_LADDER, dead_queue_of
 from alta_outbox_relay.application.dead_letter_heads import DeadLetterHeads
+from alta_outbox_relay.application.partitions import Partitions
 from alta_outbox_relay.broker.counts import QueueCounter
 from alta_outbox_relay.broker.management import ManagementApi
 from alta_outbox_relay.models.queue import Queue, QueueCount, QueueFacts, QueueKind, QueueState
@@ -29,6 +30,7 @@ class QueueOperations:
         self._management = management
         self._heads = heads
         self._queues = tuple(queues)
+        self._partitions = Partitions(counter)
 
     @property
     def is_complete(self) -> bool:
@@ -37,11 +39,12 @@ class QueueOperations:
 
     async def measure(self) -> list[QueueState]:
         """Return every queue with its numbers. Raises `BrokerUnavailableError`."""
-        counts = await self._counter.count(queue.name for queue in self._queues)
         facts = await self._management.facts() if self._management else {}
-        dead = {queue.name: counts[queue.name] for queue in self._queues if queue.kind is QueueKind.DEAD}
+        queues = [*self._queues, *await self._partitions.find(facts)]
+        counts = await self._counter.count(queue.name for queue in queues)
+        dead = {queue.name: counts[queue.name] for queue in queues if queue.kind is QueueKind.DEAD}
         await self._heads.follow({name: count.ready for name, count in dead.items() if count is not None})
-        return [self._state(queue, counts[queue.name], facts) for queue in self._queues]
+        return [self._state(queue, counts[queue.name], facts) for queue in queues]
 
     def _state(self, queue: Queue, count: QueueCount | None, facts: Mapping[str, QueueFacts]) -> QueueState:
         if count is None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
@@ -27,6 +28,8 @@ from alta_outbox_relay.models.dead_letter import DeadLetter, DeadLettersBusyErro
 REPLAYED = "x-alta-replayed"
 
 _LOCK_SECONDS = 10.0
+# Somebody waits for the answer; while an alarm lasts, there is none.
+_CONFIRM = timedelta(seconds=10)
 _LOOK_AGAIN_SECONDS = 0.1
 # A message that was counted and does not come has been taken by somebody who knows nothing of our lock.
 _MESSAGE_SECONDS = 5.0
@@ -104,7 +107,7 @@ async def opened(rabbitmq_url: str, name: str, *, patience: float = _LOCK_SECOND
     Raises `DeadLettersBusyError` while somebody else works on it, `BrokerUnavailableError` when the broker is away.
     """
     # Publishing goes over a connection of its own: a memory alarm stops what a shared one reads, acknowledgements too.
-    sender = ConfirmedSender(rabbitmq_url, "outbox-admin replay")
+    sender = ConfirmedSender(rabbitmq_url, "outbox-admin replay", _CONFIRM)
     async with connected(rabbitmq_url, f"outbox-admin {name}") as connection:
         await _lock(connection, name, patience)
         try:

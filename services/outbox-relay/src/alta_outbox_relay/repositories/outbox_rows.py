@@ -49,7 +49,7 @@ class OutboxRows:
 
     async def count(self, wanted: OutboxFilter, *, after: int, at_most: int) -> int:
         """Return how many events `oldest` would go through, as far as `at_most`."""
-        union, values = self._union(wanted, ">", "ASC")
+        union, values = await self._prepared(wanted, ">", "ASC")
         statement = in_schema(f"SELECT count(*) FROM ({union}) found", self._schema)  # noqa: S608 - fixed parts
         return int(await self._session.scalar(text(statement), {**values, "at": after, "limit": at_most}) or 0)
 
@@ -84,44 +84,54 @@ class OutboxRows:
         return {row.event_id: EventKey(row.id, row.created_at) for row in rows}
 
     async def _keys(self, wanted: OutboxFilter, beyond: str, way: str, at: int, limit: int) -> list[EventKey]:
-        union, values = self._union(wanted, beyond, way)
+        union, values = await self._prepared(wanted, beyond, way)
         statement = in_schema(f"SELECT * FROM ({union}) found ORDER BY id {way} LIMIT :limit", self._schema)  # noqa: S608 - fixed parts
         rows = await self._session.execute(text(statement), {**values, "at": at, "limit": limit})
         return [EventKey(row.id, row.created_at) for row in rows]
 
-    def _union(self, wanted: OutboxFilter, beyond: str, way: str) -> tuple[str, dict[str, Any]]:
-        also, values = _conditions(wanted)
-        parts = [part.format(beyond=beyond, way=way, also=also, last_shard=SHARDS - 1) for part in _sources(wanted)]
-        return " UNION ALL ".join(f"({part})" for part in parts), values
+    async def _prepared(self, wanted: OutboxFilter, beyond: str, way: str) -> tuple[str, dict[str, Any]]:
+        # The line's statistics are those of any moment: with them the planner reads a whole backlog to join it.
+        await self._session.execute(text(_PLAN_BY_INDEX))
+        parts = [part.format(beyond=beyond, way=way, last_shard=SHARDS - 1) for part in _sources(wanted)]
+        return " UNION ALL ".join(f"({part})" for part in parts), _values(wanted)
 
     def _event(self, row: Row[Any]) -> OutboxEvent:
         values = {name: value for name, value in row._mapping.items() if name != "status"}  # noqa: SLF001 - its public name
         return OutboxEvent(schema=self._schema, status=EventStatus(row.status), **values)
 
 
-def _conditions(wanted: OutboxFilter) -> tuple[str, dict[str, Any]]:
-    """Return the conditions on `e` that a filter asks for, and only those: the planner sees which days it needs."""
+def _conditions(row: str, wanted: OutboxFilter) -> str:
+    """Return what a filter asks of a row, and only that: the planner sees which days it needs."""
     known = {
-        "event_type": ("e.event_type = :event_type", wanted.event_type),
-        "aggregate_id": ("e.aggregate_id = :aggregate_id", wanted.aggregate_id),
-        "created_after": ("e.created_at > :created_after", wanted.created_after),
-        "created_before": ("e.created_at < :created_before", wanted.created_before),
+        "aggregate_id": f" AND {row}.aggregate_id = :aggregate_id",
+        "created_after": f" AND {row}.created_at > :created_after",
+        "created_before": f" AND {row}.created_at < :created_before",
+        "event_type": f" AND {row}.event_type = :event_type" if row == "e" else _OF_TYPE.replace("{row}", row),
     }
-    used = {name: pair for name, pair in known.items() if pair[1] is not None}
-    conditions = "".join(f" AND {condition}" for condition, _ in used.values())
-    return conditions, {name: value for name, (_, value) in used.items()}
+    return "".join(known[name] for name in known if name in _values(wanted))
+
+
+def _values(wanted: OutboxFilter) -> dict[str, Any]:
+    values = {
+        "event_type": wanted.event_type,
+        "aggregate_id": wanted.aggregate_id,
+        "created_after": wanted.created_after,
+        "created_before": wanted.created_before,
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _sources(wanted: OutboxFilter) -> list[str]:
     statuses = wanted.statuses or frozenset(EventStatus)
+    of_event = _conditions("e", wanted)
     if EventStatus.COMPLETED in statuses and len(statuses) > 1:
-        return [_ALL]
-    parts = [_COMPLETED] if EventStatus.COMPLETED in statuses else []
+        return [_ALL.replace("{also}", of_event)]
+    parts = [_COMPLETED.replace("{also}", of_event)] if EventStatus.COMPLETED in statuses else []
     if EventStatus.PARKED in statuses:
-        parts.append(_PARKED)
+        parts.append(_PARKED.replace("{also}", _conditions("k", wanted)))
     if statuses & WAITING:
-        only_failed = statuses & WAITING == {EventStatus.FAILED}
-        parts.append(_WAITING.replace("{failed}", " AND p.attempts > 0" if only_failed else ""))
+        failed = " AND p.attempts > 0" if statuses & WAITING == {EventStatus.FAILED} else ""
+        parts.append(_WAITING.replace("{also}", failed + _conditions("p", wanted)))
     return parts
 
 
@@ -136,6 +146,15 @@ def _span_of(event_ids: Sequence[UUID]) -> tuple[datetime, datetime] | None:
         return None
 
 
+_PLAN_BY_INDEX = """
+SELECT set_config(name, 'off', true) FROM unnest(ARRAY['enable_hashjoin', 'enable_mergejoin', 'enable_seqscan']) AS name
+"""
+
+_OF_TYPE = """
+    AND EXISTS (SELECT FROM {{schema}}.outbox_event e
+        WHERE e.id = {row}.id AND e.created_at = {row}.created_at AND e.event_type = :event_type)
+"""
+
 _ALL = """
 SELECT e.id, e.created_at FROM {{schema}}.outbox_event e WHERE e.id {beyond} :at{also} ORDER BY e.id {way} LIMIT :limit
 """
@@ -148,17 +167,14 @@ ORDER BY e.id {way} LIMIT :limit
 """
 
 _PARKED = """
-SELECT e.id, e.created_at FROM {{schema}}.outbox_parked k
-JOIN {{schema}}.outbox_event e ON e.id = k.id AND e.created_at = k.created_at
-WHERE k.id {beyond} :at{also} ORDER BY k.id {way} LIMIT :limit
+SELECT k.id, k.created_at FROM {{schema}}.outbox_parked k WHERE k.id {beyond} :at{also} ORDER BY k.id {way} LIMIT :limit
 """
 
 # By shard, as the index has them: the first of a million are found without reading the others.
 _WAITING = """
 SELECT w.id, w.created_at FROM generate_series(0, {last_shard}) AS shards(shard) CROSS JOIN LATERAL (
     SELECT p.id, p.created_at FROM {{schema}}.outbox_pending p
-    JOIN {{schema}}.outbox_event e ON e.id = p.id AND e.created_at = p.created_at
-    WHERE p.shard = shards.shard AND p.id {beyond} :at{failed}{also} ORDER BY p.id {way} LIMIT :limit) w
+    WHERE p.shard = shards.shard AND p.id {beyond} :at{also} ORDER BY p.id {way} LIMIT :limit) w
 ORDER BY w.id {way} LIMIT :limit
 """
 
