@@ -1,6 +1,7 @@
 """Publishing without an outbox: to a real broker, and to one that does on demand what a real one does by accident."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -239,8 +240,11 @@ class ScriptedBroker:
 
     @asynccontextmanager
     async def listening(self, tls: ssl.SSLContext | None = None) -> AsyncIterator["ScriptedBroker"]:
-        server = await asyncio.start_server(self.accept, "127.0.0.1", 0, ssl=tls)
-        port = server.sockets[0].getsockname()[1]
+        listener = socket.create_server(("127.0.0.1", 0))
+        # So that a socket that nobody reads from is full soon, however much this machine would buffer.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        port = listener.getsockname()[1]
+        server = await asyncio.start_server(self.accept, sock=listener, ssl=tls)
         self.url = f"amqps://localhost:{port}/" if tls else f"amqp://127.0.0.1:{port}/"
         try:
             yield self
