@@ -1,0 +1,38 @@
+import orjson
+import pamqp.frame
+import pytest
+from cloudevents.core.bindings.rabbitmq import RabbitMQMessage, from_rabbitmq_event
+
+from alta_common.contracts.event import Event, message_headers
+from alta_common.contracts.examples import EXAMPLES
+from alta_outbox_relay.amqp.encoding import Encoder
+
+
+def frames_of(written: bytes) -> list:
+    frames = []
+    while written:
+        size, _, frame = pamqp.frame.unmarshal(written)
+        frames.append(frame)
+        written = written[size:]
+    return frames
+
+
+@pytest.mark.parametrize("event", EXAMPLES.values(), ids=lambda event: event.ROUTING_KEY)
+def test_what_the_relay_writes_is_a_cloudevent_to_the_official_sdk(make_event, event: Event) -> None:
+    body = event.to_bytes(correlation_id="request-1")
+    pending = make_event(
+        event_id=event.event_id,
+        event_type=event.TYPE,
+        exchange=event.EXCHANGE,
+        routing_key=event.ROUTING_KEY,
+        body=body,
+        headers=message_headers(orjson.loads(body)),
+    )
+
+    publish, header, content = frames_of(Encoder(131_072).encode(pending))
+
+    properties = header.properties
+    read = from_rabbitmq_event(RabbitMQMessage(properties.headers, properties.content_type, content.value))
+    assert (publish.exchange, publish.routing_key) == (event.EXCHANGE, event.ROUTING_KEY)
+    assert (read.get_id(), read.get_type(), read.get_data()) == (str(event.event_id), event.TYPE, event.data())
+    assert properties.headers["cloudEvents:partitionkey"] == read.get_extension("partitionkey")
