@@ -104,9 +104,8 @@ class Writers:
             chosen = rng.sample(self.aggregates, rng.randint(1, 8))
             pause = rng.choices([0, rng.uniform(0, 0.3), rng.uniform(0.5, 3)], [80, 17, 3])[0]
             try:
-                self.written += await self._transact(
-                    chosen, rng.randint(1, 3), pause=pause, ends_well=rng.random() > 0.1
-                )
+                events = await self._transact(chosen, rng.randint(1, 3), pause=pause, ends_well=rng.random() > 0.1)
+                self.written += events
             except _ChangedItsMindError:
                 continue
             except _LOST:
