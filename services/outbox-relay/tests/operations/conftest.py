@@ -23,6 +23,7 @@ from alta_common.ids import new_id
 from alta_common.messaging.topology import QUEUES, declare_topology
 from alta_common.outbox import Outbox
 from alta_common.outbox.table import create_outbox
+from alta_common.outbox.writer import shard_of
 from alta_common.telemetry.context import bind_request
 from alta_common.telemetry.logs import setup_logs
 from alta_common.testing.postgres import DatabaseMaker, FreshDatabase
@@ -199,6 +200,17 @@ class Written:
         gone = "WITH gone AS (DELETE FROM {s}.outbox_pending WHERE id IN {ids} RETURNING *)"
         kept = "INSERT INTO {s}.outbox_parked SELECT id, shard, created_at, aggregate_id, 11, 'unroutable' FROM gone"
         await self._execute(f"{gone} {kept}", event_ids, schema)
+
+    async def write_with_key(self, routing_key: str, project_id: UUID) -> str:
+        """Write an event with a routing key that no service could give it; return its id."""
+        event = ProjectCreated(project_id=project_id, name="raw", created_by=new_id())
+        values = (event.event_id, event.TYPE, event.EXCHANGE, routing_key, event.AGGREGATE, project_id)
+        statement = (
+            "INSERT INTO projects.outbox_event (event_id, event_type, exchange, routing_key, aggregate_type, aggregate_id,"
+            " shard, body, headers) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{}')"
+        )
+        await self.connection.execute(statement, *values, shard_of(project_id), event.to_bytes())
+        return str(event.event_id)
 
     async def states(self, schema: str = "projects") -> dict[str, str]:
         rows = await self.connection.fetch(f"SELECT event_id, status FROM {schema}.outbox_events ORDER BY id")
