@@ -62,31 +62,23 @@ def _cpu(stage: Stage, running: list[Relay]) -> dict[str, float]:
     return stage.cpu_seconds() | {f"relay {n}": cpu_seconds_of_family(one.pid) for n, one in enumerate(running, 1)}
 
 
-@dataclass(frozen=True)
-class Size:
-    """How much is measured: rounds, and events in each."""
-
-    rounds: int
-    events: int
-
-
 async def beside_others(
-    stage: Stage, client: CClient | None, size: Size, profile: Path | None
+    stage: Stage, client: CClient | None, rounds: int, events: int, profile: Path | None
 ) -> AsyncIterator[Figure]:
     """Measure one relay beside the C client and the naive relay, in turn, and what strict order costs."""
     rates: dict[str, list[float]] = defaultdict(list)
     naive_relay = NaiveRelay(stage)
     async with relays(stage, profile=profile) as running:
-        for _ in range(size.rounds):
-            drained = await drain(stage, running, size.events, AGGREGATES)
+        for _ in range(rounds):
+            drained = await drain(stage, running, events, AGGREGATES)
             note(f"relay: {drained.split()}")
             rates["relay"].append(drained.rate)
             await naive_relay.prepare(NAIVE_EVENTS)
             rates["naive"].append(NAIVE_EVENTS / await naive_relay.seconds())
             if client is not None:
                 for name, headers in (("client", True), ("bare client", False)):
-                    rates[name].append(await _published(stage, client, size.events, headers=headers))
-            rates["strict"].append((await drain(stage, running, size.events // 5, FEW_AGGREGATES)).rate)
+                    rates[name].append(await _published(stage, client, events, headers=headers))
+            rates["strict"].append((await drain(stage, running, events // 5, FEW_AGGREGATES)).rate)
     found = {name: statistics.median(several) for name, several in rates.items()}
     yield Figure("relay.drain_beside_c_client", found["relay"], "events/s", found.get("client"))
     yield Figure("relay.drain_beside_bare_c_client", found["relay"], "events/s", found.get("bare client"))
@@ -103,14 +95,14 @@ async def _published(stage: Stage, client: CClient, count: int, *, headers: bool
     return count / seconds
 
 
-async def under_pinned_xmin(stage: Stage, size: Size) -> Figure:
+async def under_pinned_xmin(stage: Stage, rounds: int, events: int) -> Figure:
     """Measure what a transaction that stays open elsewhere costs: nothing that is deleted may be removed meanwhile."""
     free, pinned = [], []
     async with relays(stage) as running:
-        for _ in range(size.rounds):
-            free.append((await drain(stage, running, size.events, AGGREGATES)).rate)
+        for _ in range(rounds):
+            free.append((await drain(stage, running, events, AGGREGATES)).rate)
             async with _pinned_xmin(stage):
-                pinned.append((await drain(stage, running, size.events, AGGREGATES)).rate)
+                pinned.append((await drain(stage, running, events, AGGREGATES)).rate)
     return Figure("relay.drain_under_pinned_xmin", statistics.median(pinned), "events/s", statistics.median(free))
 
 
@@ -125,13 +117,13 @@ async def _pinned_xmin(stage: Stage) -> AsyncIterator[None]:
         await holder.close()
 
 
-async def two_relays(stage: Stage, size: Size) -> AsyncIterator[Figure]:
+async def two_relays(stage: Stage, rounds: int, events: int) -> AsyncIterator[Figure]:
     """Measure two relays beside one, and how busy the broker is then: beyond that no relay can go."""
     drained: dict[int, list[Drained]] = {1: [], 2: []}
-    for _ in range(size.rounds):
+    for _ in range(rounds):
         for count, several in drained.items():
             async with relays(stage, count) as running:
-                several.append(await drain(stage, running, size.events, AGGREGATES))
+                several.append(await drain(stage, running, events, AGGREGATES))
                 note(f"{count} at work: {several[-1].split()}")
     one, two = (statistics.median(each.rate for each in several) for several in drained.values())
     yield Figure("relay.two_relays", two, "events/s", one)
@@ -139,12 +131,12 @@ async def two_relays(stage: Stage, size: Size) -> AsyncIterator[Figure]:
     yield Figure("relay.cores_of_broker_with_two_relays", of_broker, "cores", of_all)
 
 
-async def of_a_million(stage: Stage, size: Size) -> AsyncIterator[Figure]:
+async def of_a_million(stage: Stage, rounds: int, events: int) -> AsyncIterator[Figure]:
     """Measure a backlog of a million, and one more with `xmin` pinned, beside smaller ones before and after."""
     small, large, pinned = [], [], []
-    for _ in range(size.rounds):
+    for _ in range(rounds):
         async with relays(stage) as running:
-            small.append((await drain(stage, running, size.events, AGGREGATES)).rate)
+            small.append((await drain(stage, running, events, AGGREGATES)).rate)
             peak = peak_megabytes_of(running[0].pid)
             large.append((await drain(stage, running, MILLION, AGGREGATES)).rate)
             peak_large = peak_megabytes_of(running[0].pid)

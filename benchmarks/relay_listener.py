@@ -14,11 +14,13 @@ import time
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 
+from alta_common.process import run
+
 PREFETCH = 200
 
 
-async def listen(amqp_url: str, queue_name: str) -> dict[str, int]:
-    """Note arrivals until all have come."""
+async def listen(amqp_url: str, queue_name: str) -> None:
+    """Note arrivals until all have come, and print them."""
     arrivals: dict[str, int] = {}
     more = asyncio.Event()
 
@@ -37,8 +39,8 @@ async def listen(amqp_url: str, queue_name: str) -> dict[str, int]:
         while len(arrivals) < expected:
             more.clear()
             await more.wait()
-    return arrivals
+    print(json.dumps(arrivals), flush=True)
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(listen(*sys.argv[1:]))), flush=True)
+    run(listen(*sys.argv[1:]))
