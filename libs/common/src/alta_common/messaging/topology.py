@@ -5,7 +5,7 @@ waits five seconds in the queue of that name, then returns through the default e
 key names. Declaring is idempotent; every process that publishes or consumes does it when it starts.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,39 +16,46 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed, ConnectionClosed
 
 from alta_common.contracts.registry import EXCHANGES
+from alta_common.messaging.queues import (
+    BROADCASTS,
+    DEAD_LETTER_EXCHANGE,
+    DEFAULT_QUEUE,
+    EMAIL_QUEUE,
+    OCR_QUEUE,
+    PROJECTS_RESULTS_QUEUE,
+    QUEUES,
+    TRANSCRIPTION_QUEUE,
+    WEBHOOK_QUEUE,
+    dead_queue_of,
+    exchange_of,
+    is_broadcast,
+    ordered_exchange_of,
+    queues_for,
+)
 
-DEAD_LETTER_EXCHANGE = "alta.dlx"
-
-OCR_QUEUE = "ocr_queue"
-TRANSCRIPTION_QUEUE = "transcription_queue"
-EMAIL_QUEUE = "email_queue"
-WEBHOOK_QUEUE = "webhook_queue"
-PROJECTS_RESULTS_QUEUE = "projects_results_queue"
-DEFAULT_QUEUE = "default"
-
-QUEUES: Mapping[str, tuple[str, ...]] = {
-    OCR_QUEUE: ("projects.document.ocr_requested.v1",),
-    TRANSCRIPTION_QUEUE: ("projects.voice.transcription_requested.v1",),
-    EMAIL_QUEUE: (
-        "identity.email.requested.v1",
-        "projects.email.requested.v1",
-        "identity.user.registered.v1",
-        "projects.project.created.v1",
-    ),
-    WEBHOOK_QUEUE: ("projects.webhook.requested.v1",),
-    PROJECTS_RESULTS_QUEUE: ("ocr.document.*.v1", "transcription.voice.*.v1", "identity.user.registered.v1"),
-    DEFAULT_QUEUE: (),
-}
-"""Queue → the routing keys that it is bound with. `default` takes general tasks, sent to it by name."""
-
-BROADCASTS: Mapping[str, tuple[str, ...]] = {
-    "ocr": ("projects.document.ocr_cancelled.v1",),
-    "transcription": ("projects.voice.transcription_cancelled.v1",),
-}
-"""Service → the routing keys of which each of its processes hears every message, on a queue of its own.
-
-Such a queue exists while its process listens. Nobody may be there to hear: a publisher must not take that for a fault.
-"""
+__all__ = [
+    "BROADCASTS",
+    "DEAD_LETTER_EXCHANGE",
+    "DEFAULT_QUEUE",
+    "EMAIL_QUEUE",
+    "OCR_QUEUE",
+    "PROJECTS_RESULTS_QUEUE",
+    "QUEUES",
+    "RETRY_LADDER",
+    "TRANSCRIPTION_QUEUE",
+    "WEBHOOK_QUEUE",
+    "RetryDelay",
+    "TopologyConflictError",
+    "dead_queue_of",
+    "declare_topology",
+    "exchange_of",
+    "is_broadcast",
+    "is_there",
+    "ordered_exchange_of",
+    "queues_for",
+    "refusals",
+    "work_arguments",
+]
 
 _DELIVERY_LIMIT = 20
 # RabbitMQ 4 gives quorum queues a limit of 20 by default; looking at dead letters must never use them up.
@@ -76,36 +83,6 @@ RETRY_LADDER: tuple[RetryDelay, ...] = (
     RetryDelay("retry.5m", timedelta(minutes=5)),
     RetryDelay("retry.30m", timedelta(minutes=30)),
 )
-
-
-def exchange_of(binding: str) -> str:
-    """Return the exchange that a routing key or binding belongs to: its first word names the publishing context."""
-    return binding.partition(".")[0] + ".events"
-
-
-def dead_queue_of(queue: str) -> str:
-    """Return the name of the queue where messages that `queue` could not handle wait for a person."""
-    return f"{queue}.dead"
-
-
-def queues_for(routing_key: str) -> list[str]:
-    """Return the queues that hear a routing key."""
-    return [queue for queue, bindings in QUEUES.items() if any(_matches(one, routing_key) for one in bindings)]
-
-
-def is_broadcast(routing_key: str) -> bool:
-    """Say whether a routing key is heard by processes, of which there may be none, and not by a queue."""
-    return any(_matches(one, routing_key) for bindings in BROADCASTS.values() for one in bindings)
-
-
-def _matches(binding: str, routing_key: str) -> bool:
-    words, asked = binding.split("."), routing_key.split(".")
-    return len(words) == len(asked) and all(word in {"*", given} for word, given in zip(words, asked, strict=True))
-
-
-def ordered_exchange_of(queue: str) -> str:
-    """Return the name of the exchange that spreads a queue's events over its partitions, where it has some."""
-    return f"{queue}.ordered"
 
 
 def work_arguments(queue: str) -> dict[str, Any]:
