@@ -205,10 +205,8 @@ class Written:
         """Write an event with a routing key that no service could give it; return its id."""
         event = ProjectCreated(project_id=project_id, name="raw", created_by=new_id())
         values = (event.event_id, event.TYPE, event.EXCHANGE, routing_key, event.AGGREGATE, project_id)
-        statement = (
-            "INSERT INTO projects.outbox_event (event_id, event_type, exchange, routing_key, aggregate_type, aggregate_id,"
-            " shard, body, headers) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{}')"
-        )
+        names = "event_id, event_type, exchange, routing_key, aggregate_type, aggregate_id, shard, body, headers"
+        statement = f"INSERT INTO projects.outbox_event ({names}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{{}}')"
         await self.connection.execute(statement, *values, shard_of(project_id), event.to_bytes())
         return str(event.event_id)
 
