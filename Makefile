@@ -96,9 +96,10 @@ format: env ## format the code and fix what ruff can fix
 	$(PYTHON_IN)/ruff format .
 
 .PHONY: bench
-bench: env ## measure the whole system and its engines
+bench: env ## measure the whole system, its engines and its messaging
 	@$(PYTHON_IN)/python benchmarks/journey.py $(BENCH_OPTIONS)
 	$(PYTHON_IN)/python benchmarks/engines.py $(BENCH_OPTIONS)
+	$(PYTHON_IN)/python benchmarks/relay.py $(BENCH_OPTIONS)
 
 .PHONY: lock
 lock: env ## lock all requirements anew, with hashes
