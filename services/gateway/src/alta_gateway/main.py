@@ -10,6 +10,7 @@ from alta_common.http.tokens import TokenVerifier
 from alta_common.process import run, until_stopped
 from alta_common.settings import load
 from alta_common.telemetry.setup import setup_telemetry
+from alta_gateway.api.asyncapi import asyncapi_documents
 from alta_gateway.api.health import Check, Health, HttpProbe
 from alta_gateway.api.openapi import OpenApi
 from alta_gateway.api.pages import Page, to_docs
@@ -68,6 +69,7 @@ def _own_endpoints(health: Health, openapi: OpenApi) -> dict[str, OwnEndpoint]:
         "/docs": Page("docs"),
         "/verify-email": Page("verify-email"),
         "/openapi.json": openapi,
+        **asyncapi_documents(VERSION),
         "/health": health.overview,
         "/health/live": health.live,
         "/health/ready": health.ready,

@@ -82,6 +82,12 @@ _OWN = """
 GET /
 GET /docs
 GET /openapi.json
+GET /asyncapi.json
+GET /asyncapi/identity.json
+GET /asyncapi/notifications.json
+GET /asyncapi/ocr.json
+GET /asyncapi/projects.json
+GET /asyncapi/transcription.json
 GET /verify-email
 GET /health
 GET /health/live

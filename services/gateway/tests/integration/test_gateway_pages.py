@@ -103,6 +103,17 @@ async def test_the_document_is_whole_without_the_api_of_operations(make_edge, se
     assert unknown.status_code == 404
 
 
+async def test_the_documents_of_events_are_there_for_everybody_and_sent_once(edge):
+    for path, title in (("/asyncapi.json", "Alta Data"), ("/asyncapi/ocr.json", "Alta Data: ocr")):
+        answer = await edge.http.get(path)
+        again = await edge.http.get(path, headers={"If-None-Match": answer.headers["etag"]})
+
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+        assert (answer.json()["asyncapi"], answer.json()["info"]["title"]) == ("3.0.0", title)
+        assert (again.status_code, again.content) == (304, b"")
+    assert (await edge.http.get("/asyncapi/nobody.json")).status_code == 404
+
+
 async def test_pages_run_only_their_own_script_and_load_nothing_from_elsewhere(edge):
     for path in ("/docs", "/verify-email"):
         page = await edge.http.get(path)

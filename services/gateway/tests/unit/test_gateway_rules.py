@@ -1,6 +1,8 @@
 import pytest
 
+from alta_common.messaging.asyncapi import SERVICES
 from alta_gateway.answers import Refusal
+from alta_gateway.api.asyncapi import path_of
 from alta_gateway.forwarding import origin_of, request_headers, response_headers
 from alta_gateway.limits.policies import account_key, network_of
 from alta_gateway.protocol.rules import decoded_path, host_name
@@ -52,6 +54,7 @@ def test_the_anonymous_may_call_only_what_makes_them_known(routes):
         "POST /v1/auth/password/reset", "POST /v1/oauth/token",
         "GET /.well-known/jwks.json", "GET /.well-known/oauth-authorization-server", "GET /", "GET /docs",
         "GET /openapi.json", "GET /verify-email", "GET /health", "GET /health/live", "GET /health/ready",
+        "GET /asyncapi.json", *(f"GET {path_of(service)}" for service in SERVICES),
     }  # fmt: skip
 
 

@@ -102,6 +102,11 @@ def _own_paths() -> Document:
             {"200": _json("It may.", ready), "503": _json("Not now; the checks say why.", ready)},
         ),
         "/openapi.json": _get("openapi", "This document", {"200": _json("OpenAPI 3.1.", {"type": "object"})}),
+        "/asyncapi.json": _get(
+            "asyncapi",
+            "The events between the services; one service's alone is at /asyncapi/{service}.json",
+            {"200": _json("AsyncAPI 3.0.", {"type": "object"})},
+        ),
     }
 
 

@@ -1,9 +1,7 @@
 """The one OpenAPI document: fetched from the services, merged, remembered."""
 
 import asyncio
-import hashlib
 import time
-from dataclasses import dataclass
 
 import aiohttp
 import orjson
@@ -13,6 +11,7 @@ from alta_common.errors import UnavailableError
 from alta_gateway.answers import Answer
 from alta_gateway.api.document import Document, base_document
 from alta_gateway.api.merge import merge
+from alta_gateway.api.tagged import Tagged
 from alta_gateway.exchange import Exchange
 from alta_gateway.routing import RouteTable
 from alta_gateway.upstream.client import Upstream, read_bounded
@@ -21,12 +20,6 @@ log = structlog.get_logger()
 
 _FETCH_SECONDS = 3.0
 _MAX_BYTES = 8 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Merged:
-    body: bytes
-    etag: bytes
 
 
 class OpenApi:
@@ -51,20 +44,16 @@ class OpenApi:
         self._base = base_document(version, public_url)
         self._fresh_seconds = fresh_seconds
         self._documents: dict[str, Document] = {}
-        self._merged: _Merged | None = None
+        self._merged: Tagged | None = None
         self._tried_at: float | None = None
         self._one_at_a_time = asyncio.Lock()
 
     async def __call__(self, exchange: Exchange) -> Answer:
         """`GET /openapi.json`."""
         merged = await self._current()
-        headers = [(b"etag", merged.etag), (b"cache-control", b"no-cache")]
-        known = exchange.found.get(b"if-none-match", b"")
-        if merged.etag in [tag.strip().removeprefix(b"W/") for tag in known.split(b",")]:
-            return Answer(304, headers)
-        return Answer(200, [(b"content-type", b"application/json"), *headers], merged.body)
+        return await merged(exchange)
 
-    async def _current(self) -> _Merged:
+    async def _current(self) -> Tagged:
         async with self._one_at_a_time:
             is_old = self._tried_at is None or time.monotonic() - self._tried_at > self._fresh_seconds
             # What is not whole is tried again at every request: somebody is waiting for it.
@@ -85,8 +74,7 @@ class OpenApi:
         self._documents |= {name: document for name, document in fetched if document is not None}
         if not self._missing:
             ordered = {name: self._documents[name] for name in self._upstreams if name in self._documents}
-            body = orjson.dumps(merge(ordered, self._routes, self._base))
-            self._merged = _Merged(body, b'"' + hashlib.sha256(body).hexdigest()[:32].encode() + b'"')
+            self._merged = Tagged.of(orjson.dumps(merge(ordered, self._routes, self._base)))
 
     async def _fetch(self, upstream: Upstream) -> tuple[str, Document | None]:
         timeout = aiohttp.ClientTimeout(total=_FETCH_SECONDS)
