@@ -107,15 +107,16 @@ def _handle(given: dict[str, Any], verb: str, deed: Deed) -> None:
     planned = _asked(given, dry_run=True)
     handled = run(lambda operations: deed(operations, who, planned))
     if not given["is_json"]:
-        click.echo(f"{handled.matched} messages of {planned.queue}:")
+        click.echo(f"{output.counted(handled.matched, 'message')} of {planned.queue}:")
         output.letters(handled.first)
     if not given["dry_run"] and handled.matched:
         if not given["yes"]:
-            click.confirm(f"{verb} {handled.matched} messages?", abort=True, err=True)
+            click.confirm(f"{verb} {output.counted(handled.matched, 'message')}?", abort=True, err=True)
         asked = _asked(given, dry_run=False)
         handled = run(lambda operations: deed(operations, who, asked))
         if not given["is_json"]:
-            click.echo(f"{verb}: {handled.done} done, {handled.remaining} messages are left in {asked.queue}.")
+            left = output.counted(handled.remaining, "message")
+            click.echo(f"{verb}: {handled.done} done, {left} left in {asked.queue}.")
     _conclude(given, handled)
 
 

@@ -143,11 +143,11 @@ def replay_events(
     asked = run(lambda operations: _by_schema(operations, event_ids, given["schema"]))
     found = run(lambda operations: _replay(operations, who, asked, wanted, dry_run=True))
     if not is_json:
-        click.echo(f"{found['matched']} events:")
+        click.echo(f"{output.counted(found['matched'], 'event')}:")
         output.events(found["first"])
     if not dry_run and found["matched"]:
         if not yes:
-            click.confirm(f"Put {found['matched']} events back in line?", abort=True, err=True)
+            click.confirm(f"Put {output.counted(found['matched'], 'event')} back in line?", abort=True, err=True)
         found = run(lambda operations: _replay(operations, who, asked, wanted, dry_run=False))
         if not is_json:
             click.echo(f"Put back {found['replayed']}; {found['already_waiting']} were in line anyway.")

@@ -58,7 +58,7 @@ def queues(found: Iterable[QueueState]) -> None:
             _known(queue.ready) if queue.is_declared else "not declared",
             _known(queue.unacknowledged),
             _known(queue.consumers),
-            "?" if queue.head_age_seconds is None else duration(queue.head_age_seconds),
+            _oldest(queue),
         )
         for queue in found
     ]
@@ -97,6 +97,11 @@ def cell(value: str) -> str:
     return plain if len(plain) <= _WIDEST else plain[: _WIDEST - 1] + "…"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def age(moment: datetime | None) -> str:
     """Return how long ago something was."""
     return "?" if moment is None else duration(max(0.0, (utc_now() - moment).total_seconds()))
@@ -108,6 +113,12 @@ def duration(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def _oldest(queue: QueueState) -> str:
+    if not queue.ready:
+        return ""
+    return "?" if queue.head_age_seconds is None else duration(queue.head_age_seconds)
 
 
 def _known(number: int | None) -> str:

@@ -41,7 +41,7 @@ async def test_events_are_listed_shown_parked_and_replayed(alta, written, broker
     assert ids[1] not in listed.output
     assert "no queue takes it" in listed.output
     assert orjson.loads(shown.stdout)["payload"]["data"]["name"] == "first"
-    assert "1 events" in trial.output
+    assert "1 event:" in trial.output
     assert "Put back 1" in replayed.output
     assert orjson.loads(again.stdout)["replayed"] == 1
     assert set((await written.states()).values()) == {"PENDING"}
@@ -86,7 +86,7 @@ async def test_queues_and_dead_letters_are_listed_replayed_and_purged(alta, writ
     assert "of 3" in letters.stderr
     assert orjson.loads(shown.stdout)["payload"]["data"]["name"] == "a"
     assert "3 messages of ocr_queue.dead" in trial.output
-    assert "1 done, 2 messages are left" in replayed.output
+    assert "1 done, 2 messages left in ocr_queue.dead" in replayed.output
     assert orjson.loads(purged.stdout)["done"] == 2
     (message,) = await broker.take("ocr_queue")
     assert message.message_id == ids[0]
