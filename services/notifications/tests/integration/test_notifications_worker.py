@@ -78,18 +78,24 @@ async def test_an_event_becomes_a_mail_and_a_duplicate_does_not(
     assert sorted(mail_server.message_ids) == sorted(f"<{one.event_id}@alta.example>" for one in (event, welcome))
 
 
-async def test_what_cannot_be_sent_lies_with_the_dead_letters_and_says_why(
+async def test_what_cannot_be_sent_lies_with_the_dead_letters_says_why_and_stops_nobody(
     start_worker: StartWorker, rabbitmq_url: str, mail_server
 ) -> None:
     await start_worker()
-
-    await publish(rabbitmq_url, a_verification().model_copy(update={"template": "nothing"}))
+    good = a_verification()
 
     async with await aio_pika.connect(rabbitmq_url) as connection:
-        dead = await (await connection.channel()).get_queue("email_queue.dead")
-        message = await eventually(lambda: dead.get(fail=False, no_ack=True))
-    assert message.headers["x-alta-reason"] == "unknown_template"
-    assert mail_server.mails == []
+        channel = await connection.channel()
+        await declare_topology(rabbitmq_url)
+        await channel.default_exchange.publish(aio_pika.Message(b"no event at all"), "email_queue")
+        await publish(rabbitmq_url, a_verification().model_copy(update={"template": "nothing"}))
+        await publish(rabbitmq_url, good)
+        dead = await channel.get_queue("email_queue.dead")
+        messages = [await eventually(lambda: dead.get(fail=False, no_ack=True)) for _ in range(2)]
+        await eventually(lambda: mail_server.mails)
+
+    assert {message.headers["x-alta-reason"] for message in messages} == {"unreadable_message", "unknown_template"}
+    assert mail_server.message_ids == [f"<{good.event_id}@alta.example>"]
 
 
 async def test_a_worker_killed_in_the_middle_loses_no_mail(

@@ -2,29 +2,16 @@ from datetime import timedelta
 
 from alta_common.engines.rules import WorkRules
 from alta_common.messaging.publisher import EventPublisher
-from alta_common.messaging.topology import BROADCASTS, QUEUES
+from alta_common.testing.consumers import assert_hears_what_is_documented
 from alta_common.testing.storage import MemoryObjectStorage
 from alta_ocr.application.extraction import ExtractionService
 from alta_ocr.consumers import broadcasts, consumers
 
-BROKERS_PATIENCE = timedelta(minutes=30)
-LONGEST_SLICE = timedelta(minutes=25)
 
-
-def a_service() -> ExtractionService:
+def test_what_is_heard_is_what_is_documented() -> None:
     publisher = EventPublisher("amqp://localhost/", "ocr")
-    return ExtractionService(MemoryObjectStorage(), {}, publisher, WorkRules("local", job_seconds=60))
+    extraction = ExtractionService(MemoryObjectStorage(), {}, publisher, WorkRules("local", job_seconds=60))
 
+    table = consumers(extraction, at_once=1, time_slice=timedelta(minutes=1))
 
-def test_everything_that_ocr_hears_is_handled() -> None:
-    [consumer] = consumers(a_service(), at_once=3, time_slice=LONGEST_SLICE)
-
-    assert {handler.event_type.ROUTING_KEY for handler in consumer.handlers} == set(QUEUES[consumer.queue])
-    assert {handler.event_type.ROUTING_KEY for handler in broadcasts(a_service())} == set(BROADCASTS["ocr"])
-
-
-def test_no_message_is_held_for_longer_than_the_broker_allows() -> None:
-    [consumer] = consumers(a_service(), at_once=3, time_slice=LONGEST_SLICE)
-
-    assert LONGEST_SLICE < consumer.time_limit < BROKERS_PATIENCE
-    assert consumer.prefetch == 3
+    assert_hears_what_is_documented("ocr", table, broadcasts(extraction))

@@ -17,6 +17,7 @@ from alta_common.messaging.consumers import ConsumerApp
 from alta_common.messaging.partitions import partition_of
 from alta_common.messaging.topology import dead_queue_of
 from alta_common.testing import eventually
+from alta_common.testing.consumers import assert_hears_what_is_documented
 from alta_common.testing.messages import publish
 from alta_common.testing.postgres import FreshDatabase
 from alta_projects.settings import ProjectsWorkerSettings
@@ -177,6 +178,26 @@ async def test_with_partitions_the_events_of_an_item_are_taken_in_one_after_the_
             await (await connection.channel()).get_queue(partition_of(QUEUE, 1))
     finally:
         await app.stop()
+
+
+async def test_a_registration_counts_once_and_a_late_one_does_no_harm(
+    ada: Any, bob: Any, document: dict[str, Any], consumers: ConsumerApp, rabbitmq_url: str, sessions: Sessions
+) -> None:
+    path = f"/v1/projects/{document['project_id']}"
+    await ada.http.post(f"{path}/members", json={"email": bob.email, "role": "viewer"})
+    registered = bob.registered()
+
+    for event in (registered, registered, bob.registered()):
+        await publish(rabbitmq_url, event)
+        await eventually(lambda event=event: is_handled(sessions, event))
+
+    members = (await ada.http.get(f"{path}/members")).json()["items"]
+    assert len([member for member in members if member["user_id"] == str(registered.user_id)]) == 1
+    assert await audited(sessions, str(registered.user_id), "member.joined") == 1
+
+
+def test_what_is_heard_is_what_is_documented(consumers: ConsumerApp) -> None:
+    assert_hears_what_is_documented("projects", consumers._consumers)
 
 
 async def test_poison_goes_to_the_dead_letters_and_stops_nobody(
