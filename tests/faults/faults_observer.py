@@ -9,6 +9,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from alta_common.contracts.projects import EXCHANGE, ProjectCreated
 from alta_common.ids import new_id
+from alta_common.messaging.topology import EMAIL_QUEUE
 
 _QUEUE = "observed"
 _PREFETCH = 2000
@@ -20,18 +21,26 @@ class Observer:
     """The queue outlives its connections and the broker's crashes."""
 
     def __init__(self, rabbitmq_url: str) -> None:
-        self._url = rabbitmq_url
+        self.url = rabbitmq_url
 
     async def bind(self, routing_key: str = ProjectCreated.ROUTING_KEY) -> None:
         """Hear what is published with this key."""
-        async with await aio_pika.connect(self._url) as connection:
+        async with await aio_pika.connect(self.url) as connection:
             channel = await connection.channel()
             queue = await channel.declare_queue(_QUEUE, durable=True, arguments=_ARGUMENTS)
             await queue.bind(EXCHANGE, routing_key)
 
+    async def unbind(self) -> None:
+        """Let nobody hear the writers' events, not even the system's own queue for them."""
+        async with await aio_pika.connect(self.url) as connection:
+            channel = await connection.channel()
+            for name in (_QUEUE, EMAIL_QUEUE):
+                queue = await channel.get_queue(name)
+                await queue.unbind(EXCHANGE, ProjectCreated.ROUTING_KEY)
+
     async def count(self) -> int:
         """Return how many messages have arrived, copies included."""
-        async with await aio_pika.connect(self._url) as connection:
+        async with await aio_pika.connect(self.url) as connection:
             channel = await connection.channel()
             queue = await channel.declare_queue(_QUEUE, passive=True)
             return int(queue.declaration_result.message_count or 0)
@@ -52,7 +61,7 @@ class Observer:
             if len(arrived) % (_PREFETCH // 4) == 0:
                 await message.channel.basic_ack(message.delivery_tag, multiple=True)
 
-        async with await aio_pika.connect(self._url) as connection:
+        async with await aio_pika.connect(self.url) as connection:
             channel = await connection.channel()
             await channel.set_qos(prefetch_count=_PREFETCH)
             # The queue is first in, first out: once this has come back, everything before it has.

@@ -24,6 +24,8 @@ class Kind(StrEnum):
     POSTGRES_STOPPED = "postgres_stopped"
     POISON = "poison"
     REPLAY = "replay"
+    UNHEARD = "unheard"
+    """For a while nobody hears good events either. Relays must be told to try again as often as it takes."""
 
 
 class ConsumerKind(StrEnum):
@@ -62,11 +64,18 @@ def rounds(seed: str, count: int) -> list[Step]:
     rng = Random(seed)
     steps: list[Step] = []
     for _ in range(count):
-        alone = [(kind,) for kind in Kind]
+        alone = [(kind,) for kind in Kind if kind is not Kind.UNHEARD]
         pairs = [(_RELAY, _BROKER), (_RELAY, _POSTGRES), (_BROKER, _POSTGRES)]
         together = [(rng.choice(one), rng.choice(other)) for one, other in pairs]
         steps += rng.sample([*alone, *together], len(alone) + len(together))
     return steps
+
+
+def refusals(seed: str, count: int) -> list[Step]:
+    """Return refusals, most of them while something else is struck."""
+    rng = Random(f"{seed}-refusals")
+    others = [*_RELAY, Kind.CONNECTIONS_CLOSED, *_POSTGRES]
+    return [(Kind.UNHEARD,), *((Kind.UNHEARD, rng.choice(others)) for _ in range(count))]
 
 
 def consumer_rounds(seed: str, count: int) -> list[Step]:

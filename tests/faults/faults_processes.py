@@ -123,6 +123,11 @@ class Fleet:
         for process in list(self.processes):
             self.kill(process)
 
+    def times_said(self, event: str) -> int:
+        """Return how often `event` was logged, also by those that are gone."""
+        logs = self._folder.glob(f"{self._name}-*.log")
+        return sum(log.read_text(encoding="utf-8").count(f'"{event}"') for log in logs)
+
     def check(self) -> None:
         """Fail when one has ended by itself."""
         for process in self.processes:

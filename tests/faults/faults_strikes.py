@@ -5,6 +5,7 @@ from random import Random
 
 from alta_common.db.lost import CONNECTION_ERRORS
 from alta_common.testing import eventually
+from faults_observer import Observer
 from faults_outbox import OutboxDatabase, Poison
 from faults_plan import Kind
 from faults_processes import Fleet, ServiceProcess
@@ -28,13 +29,17 @@ WHERE pg_backend_pid() = ANY (pg_blocking_pids(a.pid)) AND a.usename = 'alta_rel
 _HIT = {
     Kind.RELAY_KILLED: 1,
     Kind.RELAY_CAUGHT: 1,
-    Kind.RELAY_FROZEN: 1,
+    Kind.RELAY_FROZEN: 0,  # whoever takes over says so in its log, and is counted there
     Kind.RELAY_REPLACED: 0,
     Kind.RELAY_ADDED: 0,
     Kind.MEMORY_ALARM: 0,
     Kind.POISON: 0,
     Kind.REPLAY: 0,
+    Kind.UNHEARD: 0,
 }
+
+# Most of it is what is tried again, for seconds, and holds back what follows in its aggregate.
+_POISON = ("exchange", "unheard", "unheard", "size", "unheard", "unheard")
 
 
 class Strikes(ServerStrikes):
@@ -44,13 +49,14 @@ class Strikes(ServerStrikes):
         self,
         servers: PrivateServers,
         database: OutboxDatabase,
-        rabbitmq_url: str,
+        observer: Observer,
         fleet: Fleet,
         writers: Writers,
         rng: Random,
     ) -> None:
-        super().__init__(rng, servers, database, rabbitmq_url, lambda: writers.burst(rng))
+        super().__init__(rng, servers, database, observer.url, lambda: writers.burst(rng))
         self._outbox = database
+        self._observer = observer
         self._fleet = fleet
         self._writers = writers
         self.poisons: list[Poison] = []
@@ -122,9 +128,18 @@ class Strikes(ServerStrikes):
 
     async def poison(self) -> None:
         """Write what cannot go out, among the good events of the same aggregates."""
-        for kind in ("exchange", "unheard", "size"):
-            await self._writers.burst(self._rng)
+        for kind in _POISON:
             self.poisons.append(await self._outbox.poison(self._rng.choice(self._writers.aggregates), kind))
+        await self._writers.burst(self._rng, each=2)
+        await self._a_moment(2)
+        await self._writers.burst(self._rng)
+
+    async def unheard(self) -> None:
+        """Leave the events of the writers without a queue for a while: each is tried again, in its place."""
+        await self._observer.unbind()
+        await self._writers.burst(self._rng)
+        await self._a_moment(1)
+        await self._observer.bind()
 
     async def replay(self) -> None:
         """Replay what is parked, although its cause is still there, and some of what went out long ago."""

@@ -14,9 +14,9 @@ import structlog
 from alta_stack.processes import StackError
 from faults_consumers import prepared_consumers
 from faults_messages import POISON
-from faults_plan import consumer_rounds, rounds
+from faults_plan import consumer_rounds, refusals, rounds
 from faults_report import print_table, tell
-from faults_scenario import Size, prepared
+from faults_scenario import Outcome, Size, prepared
 from faults_servers import PrivateServers
 
 FOLDER = Path(__file__).parents[2] / ".alta" / f"test-{os.getpid()}"
@@ -39,6 +39,7 @@ def main() -> int:
         problems: list[str] = []
         if options.only != "consumers":
             problems += asyncio.run(_relays(servers, seed, options))
+            problems += asyncio.run(_refusals(servers, seed, options))
         if options.only != "relays":
             problems += asyncio.run(_consumers(servers, seed, options))
     finally:
@@ -55,13 +56,24 @@ async def _relays(servers: PrivateServers, seed: str, options: argparse.Namespac
     print("\n== relays")
     size = Size(options.events, aggregates=1000, relays=options.relays, batch=options.batch)
     async with prepared(servers, FOLDER / "logs", seed, size) as scenario:
-        outcome = await scenario.run(rounds(seed, options.rounds), tell)
-    verdict = outcome.verdict
+        return _reported(await scenario.run(rounds(seed, options.rounds), tell), size)
+
+
+async def _refusals(servers: PrivateServers, seed: str, options: argparse.Namespace) -> list[str]:
+    print("\n== relays whose events are refused")
+    size = Size(options.events // 6, relays=options.relays, batch=options.batch)
+    again_and_again = {"OUTBOX_MAX_RETRIES": "100"}
+    async with prepared(servers, FOLDER / "logs-of-refusals", seed, size, **again_and_again) as scenario:
+        return _reported(await scenario.run(refusals(seed, 3 * options.rounds), tell), size)
+
+
+def _reported(outcome: Outcome, size: Size) -> list[str]:
+    """Print a scenario of relays; return what is wrong."""
+    verdict, hit = outcome.verdict, sum(one.relays_hit for one in outcome.happened)
     print_table(outcome.happened, outcome.notes)
     print(f"\nevents {verdict.events}, parked {outcome.parked} of {outcome.poisons} poisoned, {outcome.seconds:.0f} s")
-    hit = sum(one.relays_hit for one in outcome.happened)
-    allowed = verdict.allowed_duplicates
-    print(f"copies {verdict.duplicates} of {allowed} allowed: {hit} relays hit, a batch is {size.batch}")
+    allowed = f"{verdict.allowed_duplicates} allowed ({hit} relays hit, a batch is {size.batch})"
+    print(f"copies {verdict.duplicates}, {allowed}")
     return verdict.problems
 
 

@@ -1,8 +1,13 @@
 """The short form for consumers."""
 
+import pytest
+
 from faults_consumers import prepared_consumers
 from faults_messages import AT_ONCE
 from faults_plan import ConsumerKind, shuffled
+
+# It waits for what has to happen, however long a busy machine takes.
+pytestmark = pytest.mark.timeout(1200)
 
 SEED = "alta"
 

@@ -3,9 +3,14 @@
 from functools import partial
 from random import Random
 
+import pytest
+
 from alta_common.testing import eventually
 from faults_plan import Kind, shuffled
 from faults_scenario import Size, prepared
+
+# They wait for what has to happen, however long a busy machine takes.
+pytestmark = pytest.mark.timeout(1200)
 
 # The seed fixes the faults and their order, not the moments at which processes meet.
 SEED = "alta"
@@ -31,7 +36,16 @@ async def test_faults_of_every_part_lose_nothing_and_keep_the_order(private_serv
 
     assert not outcome.verdict.problems
     assert outcome.verdict.events >= 4000
-    assert outcome.parked == outcome.poisons == 3
+    assert outcome.parked == outcome.poisons == 6
+
+
+async def test_what_is_refused_for_a_while_keeps_its_place(private_servers, tmp_path) -> None:
+    again_and_again = {"OUTBOX_MAX_RETRIES": "100"}
+    async with prepared(private_servers, tmp_path, SEED, Size(1000), **again_and_again) as scenario:
+        outcome = await scenario.run([(Kind.UNHEARD,), (Kind.UNHEARD, Kind.SESSIONS_KILLED)])
+
+    assert not outcome.verdict.problems
+    assert outcome.parked == 0
 
 
 async def test_a_strike_in_the_middle_of_a_backlog_repeats_one_batch_at_most(private_servers, tmp_path) -> None:
