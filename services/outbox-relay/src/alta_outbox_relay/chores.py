@@ -43,8 +43,8 @@ class Chores:
         """Take part in sharing."""
         await self._owner.join()
 
-    async def do(self) -> None:
-        """Do what is due."""
+    async def do(self, *, has_failures: bool) -> None:
+        """Do what is due; some of it not while there are failures that are not written down."""
         if self._owner.leaving:
             await self._give_back()
         now = time.monotonic()
@@ -53,6 +53,8 @@ class Chores:
         self._rebalance_at = now + _REBALANCE_SECONDS
         await self._owner.rebalance()
         self._serve()
+        if not has_failures:
+            await self._reader.settle_failing()
         await self._session.show_fetched(self._reader.highest)
         if self._lanes.known:
             self._advances = _ADVANCES

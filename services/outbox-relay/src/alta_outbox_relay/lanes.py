@@ -7,7 +7,7 @@ it has been written down (`struck_out`, `settle`), so one that is read twice mea
 
 from bisect import insort
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from uuid import UUID
 
@@ -33,15 +33,15 @@ class Lanes:
         self.buffered_total = 0
         self.at_risk_total = 0
         self.unconfirmed = 0
-        self._known: set[int] = set()
+        self._known: dict[int, int] = {}
         # An aggregate has a lane while one of its events is ready, or sent, or refused. The first one is not in it.
         self._lanes: dict[UUID, _Lane] = {}
         self._ready: deque[PendingEvent] = deque()
         self._shut: set[int] = set()
 
     @property
-    def known(self) -> set[int]:
-        """Return the ids that are in memory or at risk."""
+    def known(self) -> Mapping[int, int]:
+        """Return the ids that are in memory or at risk, with their shards."""
         return self._known
 
     @property
@@ -73,7 +73,7 @@ class Lanes:
                 lane.append(event)
             else:
                 insort(lane, event, key=_BY_ID)
-            known.add(number)
+            known[number] = event.shard
             buffered[event.shard] += 1
         added = len(known) - before
         self.buffered_total += added
@@ -128,10 +128,10 @@ class Lanes:
 
     def struck_out(self, events: Sequence[PendingEvent]) -> None:
         """Forget events whose deletion has committed."""
-        at_risk = self.at_risk
+        at_risk, known = self.at_risk, self._known
         for event in events:
             at_risk[event.shard] -= 1
-        self._known.difference_update([event.id for event in events])
+            del known[event.id]
         self.at_risk_total -= len(events)
 
     def settle(self, events: Sequence[PendingEvent], *, refused: bool) -> None:
@@ -171,6 +171,6 @@ class Lanes:
 
     def _drop(self, events: Iterable[PendingEvent]) -> None:
         for event in events:
-            self._known.discard(event.id)
+            del self._known[event.id]
             self.buffered[event.shard] -= 1
             self.buffered_total -= 1

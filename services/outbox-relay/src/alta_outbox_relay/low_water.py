@@ -1,4 +1,4 @@
-"""Below which id nothing is left in a shard.
+"""Below which id nothing is left in a shard, and below which nothing new can appear.
 
 Deleted rows stay in the index until vacuum may remove them, and a long transaction anywhere in the cluster forbids
 that. A relay that began each walk at the start of its shard would cross all of them every time.
@@ -6,7 +6,7 @@ that. A relay that began each walk at the start of its shard would cross all of 
 Ids are not committed in their order: id 7 may become visible after id 9 was published. So a mark may only pass an id
 when no transaction that could still bring a lower one is open. A transaction gets its ids after it has locked the
 table for writing, and keeps that lock to its end: once all who held it when id N was the last one handed out have
-ended, everything up to N is visible or never will be.
+ended, everything up to N is visible or never will be: N is settled.
 """
 
 from collections.abc import Iterable
@@ -25,9 +25,10 @@ class LowWater:
     """The marks of one session's shards; a shard without one is walked from its start."""
 
     def __init__(self, session: OutboxSession) -> None:
+        self.settled = 0
+        """What a statement that begins now does not see up to this id will never be seen."""
         self._session = session
         self._marks: dict[int, int] = {}
-        self._settled = 0
         self._observation: _Observation | None = None
 
     def mark(self, shard: int) -> int:
@@ -36,25 +37,29 @@ class LowWater:
 
     def marks(self, shards: Iterable[int]) -> list[tuple[int, int]]:
         """Return shards with their marks."""
-        return [(shard, self._marks.get(shard, 0)) for shard in shards]
+        return [(shard, self.mark(shard)) for shard in shards]
 
-    def forget(self, shard: int) -> None:
-        """Begin at the start again: old events may have been put back, or the shard was ours no longer."""
-        self._marks.pop(shard, None)
+    def lower(self, shard: int, mark: int = 0) -> None:
+        """Begin at this id again: old events have been put back, or the shard was ours no longer."""
+        self._marks[shard] = min(mark, self.mark(shard))
+
+    async def observe(self) -> None:
+        """Raise `settled` as far as it is safe."""
+        last_id, writers = await self._session.last_id_and_writers()
+        if self._observation is not None and not (self._observation.writers & writers):
+            self.settled = self._observation.last_id
+            self._observation = None
+        if not writers:
+            self.settled = last_id
+            self._observation = None
+        elif self._observation is None:
+            self._observation = _Observation(last_id, writers)
 
     async def advance(self, shards: Iterable[int]) -> None:
         """Raise the marks as far as it is safe."""
-        await self._observe()
+        await self.observe()
+        settled = self.settled
         first = await self._session.first_pending(self.marks(shards))
         for shard, pending in first.items():
-            reached = self._settled if pending is None else min(self._settled, pending - 1)
-            self._marks[shard] = max(self._marks.get(shard, 0), reached)
-
-    async def _observe(self) -> None:
-        if self._observation is not None and not (self._observation.writers & await self._session.writers()):
-            self._settled = self._observation.last_id
-            self._observation = None
-        if self._observation is None:
-            # In this order: who gets a later id is none of our business, who has an earlier one must be seen.
-            last_id = await self._session.last_id()
-            self._observation = _Observation(last_id, await self._session.writers())
+            reached = settled if pending is None else min(settled, pending - 1)
+            self._marks[shard] = max(self.mark(shard), reached)

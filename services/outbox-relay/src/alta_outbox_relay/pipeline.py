@@ -19,7 +19,7 @@ from alta_outbox_relay.low_water import LowWater
 from alta_outbox_relay.policy import RelayPolicy
 from alta_outbox_relay.publisher import BrokerLostError, Publisher
 from alta_outbox_relay.reader import Reader
-from alta_outbox_relay.session import OutboxSession
+from alta_outbox_relay.session import OutboxSession, Wanted
 from alta_outbox_relay.striking import Striker
 
 log = structlog.get_logger()
@@ -51,7 +51,7 @@ class Pipeline:
         await self._session.listen(self._hear)
         await self._chores.join()
         # So that a missing migration or grant shows before any event does.
-        await self._session.fetch([(0, 0, 1)])
+        await self._session.fetch([Wanted(0, 0, 1)])
 
     async def run(self) -> None:
         """Relay until `stop`, and then until nothing is on its way. Raises `SessionLostError`."""
@@ -94,6 +94,7 @@ class Pipeline:
         """Hold the event's aggregate back until it is tried again."""
         if not self._closed:
             self._lanes.refuse(failure.event)
+            self._reader.refused(failure.event.shard)
             self._striker.refused(failure)
             self._stirred.set()
 
@@ -123,7 +124,8 @@ class Pipeline:
 
     def _room(self) -> int:
         lanes, policy = self._lanes, self._policy
-        return min(self._publisher.room, policy.window - lanes.unconfirmed, policy.batch_size - lanes.at_risk_total)
+        at_risk = lanes.at_risk_total + self._striker.unsafe
+        return min(self._publisher.room, policy.window - lanes.unconfirmed, policy.batch_size - at_risk)
 
     def _owns(self) -> bool:
         """Say whether our shards are still ours for sure: others end a session that is silent for twice as long."""
@@ -149,7 +151,7 @@ class Pipeline:
             again_in = await self._striker.strike()
             if again_in is not None:
                 self._reader.look_at(time.monotonic() + again_in)
-        await self._chores.do()
+        await self._chores.do(has_failures=self._striker.has_failures)
         self.feed()
         return busy
 

@@ -6,8 +6,8 @@ who has lost it owns nothing any more and cannot delete anything either.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import asyncpg
 import orjson
@@ -28,7 +28,7 @@ COUNTED = 10_000
 """The depth up to which `backlog` counts."""
 
 _SERVER_SETTINGS = {
-    # What is lost in a crash are deletions, and those only make duplicates.
+    # What is lost in a crash are deletions, and those only make duplicates. How many is up to `delete`.
     "synchronous_commit": "off",
     # The pending table may have grown from nothing to a million rows since it was last analysed. Every query here is
     # meant to walk an index, whatever the statistics say, and its plan is made once.
@@ -44,6 +44,24 @@ _SERVER_SETTINGS = {
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
 }
+
+
+class Wanted(NamedTuple):
+    """What to read of a shard: up to `limit` events after an id, but not those that are `known`."""
+
+    shard: int
+    after: int
+    limit: int
+    known: Sequence[int] = ()
+
+
+class Found(NamedTuple):
+    """An event that may go out."""
+
+    shard: int
+    id: int
+    is_due: bool
+    """Whether its time has come; else it waited for its turn only."""
 
 
 class OutboxSession:
@@ -87,14 +105,14 @@ class OutboxSession:
         """Have `hear` called with the payload of each wake-up."""
         await self._connection.add_listener(CHANNEL, lambda *notification: hear(str(notification[-1])))
 
-    async def fetch(self, wanted: Sequence[tuple[int, int, int]], known: Iterable[int] = ()) -> list[PendingEvent]:
+    async def fetch(self, wanted: Sequence[Wanted]) -> list[PendingEvent]:
         """Return events that wait for nothing but their turn, in the order of ids within a shard.
 
-        `wanted` are shards, each with the id after which to begin and how many to return at the most. Events with
-        `known` ids are passed over, and so are those behind a failed one of their aggregate.
+        Passed over are those that are known already, and those behind a failed one of their aggregate.
         """
-        shards, after, limits = zip(*wanted, strict=True)
-        rows = await self.ask(sql.FETCH, shards, after, limits, list(known))
+        shards, after, limits, known = zip(*wanted, strict=True)
+        texts = [f"{{{','.join(map(str, numbers))}}}" for numbers in known]
+        rows = await self.ask(sql.FETCH, shards, after, limits, texts)
         return [PendingEvent._make(row) for row in rows]
 
     async def fetch_these(self, ids: Sequence[tuple[int, int]]) -> list[PendingEvent]:
@@ -103,28 +121,23 @@ class OutboxSession:
         rows = await self.ask(sql.FETCH_THESE, shards, numbers)
         return [PendingEvent._make(row) for row in rows]
 
-    async def look(self, ranges: Sequence[tuple[int, int, int, int]]) -> list[tuple[int, int]]:
-        """Return shard and id of what may go out in these ranges, and of what is due.
+    async def look(self, ranges: Sequence[tuple[int, int, int]]) -> list[Found]:
+        """Return what may go out of these shards after an id, and what is due, of either kind up to a limit."""
+        return [Found._make(row) for row in await self.ask(sql.LOOK, *zip(*ranges, strict=True))]
 
-        `ranges` are shards, each with the ids after which to begin and up to which to look, and how many of either
-        kind to return at the most.
-        """
-        rows = await self.ask(sql.LOOK, *zip(*ranges, strict=True))
-        return [(row[0], row[1]) for row in rows]
+    async def failing_shards(self) -> set[int]:
+        """Return the shards in which events wait for another attempt."""
+        return {row["shard"] for row in await self.ask(sql.FAILING_SHARDS)}
 
     async def first_pending(self, marks: Sequence[tuple[int, int]]) -> dict[int, int | None]:
         """Return each shard's first id above its mark that waits for nothing but its turn."""
         rows = await self.ask(sql.FIRST_PENDING, [shard for shard, _ in marks], [low for _, low in marks])
         return {row["shard"]: row["first"] for row in rows}
 
-    async def last_id(self) -> int:
-        """Return the last id that was handed out to any writer, committed or not."""
-        return int((await self.ask(sql.LAST_ID))[0][0])
-
-    async def writers(self) -> frozenset[str]:
-        """Return the transactions that have written events and have not ended."""
-        rows = await self.ask(sql.WRITERS, f"{self.schema}.outbox_event")
-        return frozenset(row["virtualtransaction"] for row in rows)
+    async def last_id_and_writers(self) -> tuple[int, frozenset[str]]:
+        """Return the last id handed out, committed or not, and the transactions that had written by then or later."""
+        (row,) = await self.ask(sql.LAST_ID_AND_WRITERS)
+        return row["id"], frozenset(row["writers"])
 
     async def show_fetched(self, highest: Mapping[int, int]) -> None:
         """Let the view say PROCESSING up to these ids of their shards, until told otherwise or the session ends."""
@@ -133,9 +146,13 @@ class OutboxSession:
             await self.ask(sql.MOVE_KEYS, list(wanted - self._shown), list(self._shown - wanted))
             self._shown = wanted
 
-    async def delete(self, events: Sequence[PendingEvent]) -> None:
-        """Strike out what was confirmed."""
-        await self.ask(sql.DELETE, [event.shard for event in events], [event.id for event in events])
+    async def delete(self, events: Sequence[PendingEvent], *, durable: bool = True) -> None:
+        """Strike out what was confirmed.
+
+        When not `durable`, a crash of the server within the next second may undo it, until one that is has followed.
+        """
+        shards, ids = [event.shard for event in events], [event.id for event in events]
+        await self.ask(sql.DELETE, shards, ids, "on" if durable else "off")
 
     async def postpone(self, failures: Sequence[Failure], seconds: Sequence[float]) -> None:
         """Count an attempt of each that failed; the next one is due in so many `seconds`."""

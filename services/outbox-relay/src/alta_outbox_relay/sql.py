@@ -12,10 +12,13 @@ or parked. The index behind that `NOT EXISTS` is empty but for what is failing.
 FETCH = """
 SELECT '{schema}' AS schema, w.shard, w.id, w.attempts, e.event_id, e.event_type, e.exchange, e.routing_key,
     e.aggregate_id, e.body, e.headers, e.correlation_id, e.created_at
-FROM unnest($1::smallint[], $2::bigint[], $3::integer[]) AS owned(shard, after, wanted)
+FROM (
+    SELECT o.shard, o.after, o.wanted, o.known::bigint[] AS known
+    FROM unnest($1::smallint[], $2::bigint[], $3::integer[], $4::text[]) AS o(shard, after, wanted, known) OFFSET 0
+) owned
 CROSS JOIN LATERAL (
     SELECT p.shard, p.id, p.created_at, p.attempts FROM {schema}.outbox_pending p
-    WHERE p.shard = owned.shard AND p.id > owned.after AND p.due_at IS NULL AND p.id <> ALL ($4::bigint[])
+    WHERE p.shard = owned.shard AND p.id > owned.after AND p.due_at IS NULL AND p.id <> ALL (owned.known)
       AND NOT EXISTS (SELECT FROM {schema}.outbox_pending f
         WHERE f.aggregate_id = p.aggregate_id AND f.attempts > 0 AND f.id < p.id OFFSET 0)
     ORDER BY p.id LIMIT owned.wanted
@@ -41,22 +44,21 @@ CROSS JOIN LATERAL (
 ) e
 """
 
-# Only the ids of what may go out, as far as it lies below `upto` (some may have become visible after their successors),
-# or its time has come (delivery times, retries).
+# Only the ids of what may go out: of what waits for its turn, and of what is due (delivery times, retries).
 LOOK = """
-SELECT w.shard, w.id
-FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::integer[]) AS owned(shard, after, upto, wanted)
+SELECT w.shard, w.id, w.is_due
+FROM unnest($1::smallint[], $2::bigint[], $3::integer[]) AS owned(shard, after, wanted)
 CROSS JOIN LATERAL (
     (
-        SELECT p.shard, p.id FROM {schema}.outbox_pending p
-        WHERE p.shard = owned.shard AND p.id > owned.after AND p.id <= owned.upto AND p.due_at IS NULL
+        SELECT p.shard, p.id, false AS is_due FROM {schema}.outbox_pending p
+        WHERE p.shard = owned.shard AND p.id > owned.after AND p.due_at IS NULL
           AND NOT EXISTS (SELECT FROM {schema}.outbox_pending f
             WHERE f.aggregate_id = p.aggregate_id AND f.attempts > 0 AND f.id < p.id OFFSET 0)
         ORDER BY p.id LIMIT owned.wanted
     )
     UNION ALL
     (
-        SELECT p.shard, p.id FROM {schema}.outbox_pending p
+        SELECT p.shard, p.id, true AS is_due FROM {schema}.outbox_pending p
         WHERE p.shard = owned.shard AND p.due_at <= now()
           AND NOT EXISTS (SELECT FROM {schema}.outbox_pending f
             WHERE f.aggregate_id = p.aggregate_id AND f.attempts > 0 AND f.id < p.id OFFSET 0)
@@ -64,6 +66,8 @@ CROSS JOIN LATERAL (
     )
 ) w
 """
+
+FAILING_SHARDS = "SELECT DISTINCT shard FROM {schema}.outbox_pending WHERE attempts > 0"
 
 FIRST_PENDING = """
 SELECT owned.shard, (
@@ -73,13 +77,16 @@ SELECT owned.shard, (
 FROM unnest($1::smallint[], $2::bigint[]) AS owned(shard, low)
 """
 
-LAST_ID = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.outbox_event_id_seq"
-
-# Whoever has inserted an event holds this lock until its transaction ends.
-WRITERS = """
-SELECT virtualtransaction FROM pg_catalog.pg_locks
-WHERE locktype = 'relation' AND relation = $1::text::regclass AND mode = 'RowExclusiveLock' AND granted
-  AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+# The last id first, then the writers: who gets a later id is none of our business, who has an earlier one must be seen.
+# Whoever has inserted an event holds this lock from before it got its id until its transaction ends.
+LAST_ID_AND_WRITERS = """
+SELECT last.id, array(
+    SELECT l.virtualtransaction FROM pg_catalog.pg_locks l
+    WHERE l.locktype = 'relation' AND l.relation = '{schema}.outbox_event'::regclass AND l.mode = 'RowExclusiveLock'
+      AND l.granted AND last.id IS NOT NULL
+      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+) AS writers
+FROM (SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS id FROM {schema}.outbox_event_id_seq OFFSET 0) last
 """
 
 # The new keys first: between the two, the view may say too much and never too little.
@@ -89,12 +96,14 @@ UNION ALL
 SELECT pg_advisory_unlock_shared(key)::text FROM unnest($2::bigint[]) AS key
 """
 
+# Whether its commit waits for the disk is for each one to say.
 DELETE = """
 DELETE FROM {schema}.outbox_pending WHERE ctid = ANY (ARRAY(
-    SELECT w.ctid FROM unnest($1::smallint[], $2::bigint[]) AS gone(shard, id)
+    SELECT w.ctid FROM (SELECT set_config('synchronous_commit', $3, true) AS mode OFFSET 0) AS commit
+    CROSS JOIN unnest($1::smallint[], $2::bigint[]) AS gone(shard, id)
     CROSS JOIN LATERAL (
         SELECT p.ctid FROM {schema}.outbox_pending p WHERE p.shard = gone.shard AND p.id = gone.id OFFSET 0
-    ) w
+    ) w WHERE commit.mode = $3
 ))
 """
 

@@ -28,6 +28,13 @@ class Striker:
         self._refused: list[Failure] = []
         self._faulty: list[Failure] = []
         self._due_at = math.inf
+        self.unsafe = 0
+        """Struck out, but a crash of the server would undo it."""
+
+    @property
+    def has_failures(self) -> bool:
+        """Say whether failures wait to be written down."""
+        return bool(self._refused or self._faulty)
 
     @property
     def due_at(self) -> float:
@@ -60,7 +67,9 @@ class Striker:
         self._due_at = math.inf
         waits: list[float] = []
         if confirmed:
-            await self._session.delete(confirmed)
+            durable = self.unsafe + len(confirmed) >= self._enough
+            await self._session.delete(confirmed, durable=durable)
+            self.unsafe = 0 if durable else self.unsafe + len(confirmed)
             self._lanes.struck_out(confirmed)
             if any(event.attempts for event in confirmed):
                 waits.append(0.0)

@@ -4,10 +4,10 @@ from alta_common.outbox.table import SHARDS
 from alta_common.testing import eventually
 from alta_common.testing.postgres import FreshDatabase
 from alta_outbox_relay.low_water import LowWater
-from alta_outbox_relay.session import OutboxSession
+from alta_outbox_relay.session import OutboxSession, Wanted
 from alta_outbox_relay.shards import ShardOwner
 
-EVERY_SHARD = [(shard, 0, 100) for shard in range(SHARDS)]
+EVERY_SHARD = [Wanted(shard, 0, 100) for shard in range(SHARDS)]
 
 
 async def owner_of(database: FreshDatabase) -> tuple[OutboxSession, ShardOwner]:
@@ -83,7 +83,7 @@ async def test_a_mark_never_passes_an_open_transaction(tables: FreshDatabase, wr
 
     for _ in range(3):
         await low_water.advance(shards)
-    (left,) = await session.fetch([(shard, low, 100) for shard, low in low_water.marks(shards)])
+    (left,) = await session.fetch([Wanted(shard, low, 100) for shard, low in low_water.marks(shards)])
     assert orjson.loads(left.body)["data"]["name"] == "slow"
     assert dict(low_water.marks(shards))[left.shard] == left.id - 1
     assert all(low == 11 for shard, low in low_water.marks(shards) if shard != left.shard)
