@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -31,6 +31,8 @@ from alta_common.testing.rabbitmq import Management
 from alta_common.testing.servers import Servers
 from alta_common.testing.tokens import TokenMaker
 from alta_outbox_relay.admin import create_app
+from alta_outbox_relay.application.audit import OperationsAudit
+from alta_outbox_relay.application.dead_letters import DeadLetterOperations
 from alta_outbox_relay.application.queue_watch import QueueWatch
 from alta_outbox_relay.settings import AdminSettings
 from alta_outbox_relay.wiring import Operations, create_operations
@@ -241,7 +243,11 @@ async def written(outboxes: FreshDatabase) -> AsyncIterator[Written]:
 async def operations(outboxes: FreshDatabase, queues_once: str) -> AsyncIterator[Operations]:
     settings = AdminSettings(**outboxes.settings("relay").model_dump(), rabbitmq_url=queues_once)
     operations = create_operations(settings, "outbox-admin")
-    yield operations
+    # However busy this machine is: whoever waits for a queue gets it.
+    patient = DeadLetterOperations(
+        queues_once, create_sessions(operations.engine), OperationsAudit(AuditTrail("identity")), patience=200
+    )
+    yield replace(operations, dead_letters=patient)
     await operations.aclose()
 
 

@@ -48,8 +48,10 @@ async def test_it_measures_serves_and_stops_cleanly(environment, broker):
             async def says(path, words):
                 return words in (await client.get(f"http://127.0.0.1:{internal}{path}")).text
 
-            await eventually(lambda: says("/health/ready", '"status":"ok"'))
-            await eventually(lambda: says("/metrics", 'alta_queue_messages{queue="ocr_queue.dead",state="ready"} 1.0'))
+            await eventually(lambda: says("/health/ready", '"status":"ok"'), 120)
+            await eventually(
+                lambda: says("/metrics", 'alta_queue_messages{queue="ocr_queue.dead",state="ready"} 1.0'), 120
+            )
             answer = await client.get(f"http://127.0.0.1:{public}/v1/admin/queues")
             assert answer.status_code == 401
     finally:
@@ -117,7 +119,7 @@ async def test_one_at_a_time_works_on_a_queue_of_dead_letters(queues_once, broke
             async with opened(queues_once, "ocr_queue.dead", patience=0):
                 raise AssertionError
 
-    async with opened(queues_once, "ocr_queue.dead", patience=60) as box:
+    async with opened(queues_once, "ocr_queue.dead", patience=120) as box:
         assert box.ready == 0
 
 

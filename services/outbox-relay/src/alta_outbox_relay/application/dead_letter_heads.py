@@ -51,8 +51,8 @@ class DeadLetterHeads:
 
     async def _look(self, name: str, count: int) -> None:
         try:
-            # Nobody waits for a number: whoever works on the queue goes first.
-            async with opened(self._url, name, patience=0) as box:
+            # Whoever works on the queue goes first; a number can wait for the next time.
+            async with opened(self._url, name, patience=1) as box:
                 async for taken in box.look(1):
                     self._heads[name] = _Head(count, taken.letter.failed_at, time.monotonic())
         except (ConflictError, UnavailableError) as error:

@@ -8,7 +8,7 @@ from alta_common.db.engine import Sessions
 from alta_common.errors import UnavailableError
 from alta_common.messaging.topology import QUEUES, dead_queue_of
 from alta_outbox_relay.application.audit import OperationsAudit
-from alta_outbox_relay.broker.dead_letter_box import DeadLetterBox, Taken, opened
+from alta_outbox_relay.broker.dead_letter_box import PATIENCE_SECONDS, DeadLetterBox, Taken, opened
 from alta_outbox_relay.models.dead_letter import (
     DeadLetter,
     DeadLetterFilter,
@@ -76,15 +76,18 @@ class Handled:
 class DeadLetterOperations:
     """Use cases around dead letters."""
 
-    def __init__(self, rabbitmq_url: str, sessions: Sessions, audit: OperationsAudit) -> None:
+    def __init__(
+        self, rabbitmq_url: str, sessions: Sessions, audit: OperationsAudit, *, patience: float = PATIENCE_SECONDS
+    ) -> None:
         self._url = rabbitmq_url
+        self._patience = patience
         self._sessions = sessions
         self._audit = audit
 
     async def list_letters(self, queue: str, after: Position | None, limit: int) -> DeadLetterPage:
         """Return a page of a queue. Raises `QueueNotFoundError`, `DeadLettersMovedError`."""
         at_most = LOOKED_AT if after else limit + 1
-        async with opened(self._url, known(queue)) as box:
+        async with opened(self._url, known(queue), patience=self._patience) as box:
             letters = [taken.letter async for taken in box.look(at_most)]
         places = _places(letters)
         if after is not None and after not in places:
@@ -98,7 +101,7 @@ class DeadLetterOperations:
 
     async def get(self, queue: str, message_id: str) -> DeadLetter:
         """Return a message of a queue. Raises `QueueNotFoundError`, `DeadLetterNotFoundError`."""
-        async with opened(self._url, known(queue)) as box:
+        async with opened(self._url, known(queue), patience=self._patience) as box:
             async for taken in box.look(LOOKED_AT):
                 if taken.letter.message_id == message_id:
                     return taken.letter
@@ -140,7 +143,7 @@ class DeadLetterOperations:
 
     async def _handle(self, asked: Handling, deed: Deed | None, handled: Handled) -> None:
         chunk: list[Taken] = []
-        async with opened(self._url, asked.queue) as box:
+        async with opened(self._url, asked.queue, patience=self._patience) as box:
             async for taken in box.look(asked.scan):
                 handled.looked_at += 1
                 if asked.wanted.matches(taken.letter):

@@ -11,7 +11,7 @@ from alta_common.messaging.broker import named
 from alta_outbox_relay.broker.connection import failures_named
 from alta_outbox_relay.models.queue import QueueCount
 
-_SECONDS = 10
+_SECONDS = 20
 
 
 class QueueCounter:

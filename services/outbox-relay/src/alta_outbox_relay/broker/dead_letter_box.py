@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import ChannelNotFoundEntity
 from aiormq.exceptions import ChannelLockedResource
 
@@ -27,13 +28,13 @@ from alta_outbox_relay.models.dead_letter import DeadLetter, DeadLettersBusyErro
 
 REPLAYED = "x-alta-replayed"
 
-_LOCK_SECONDS = 10.0
+PATIENCE_SECONDS = 10.0
 # Somebody waits for the answer; while an alarm lasts, there is none.
 _CONFIRM = timedelta(seconds=10)
-_LOOK_AGAIN_SECONDS = 0.1
+_LOOK_AGAIN_SECONDS = 0.2
 # A message that was counted and does not come has been taken by somebody who knows nothing of our lock.
-_MESSAGE_SECONDS = 5.0
-_RETURN_SECONDS = 5.0
+_MESSAGE_SECONDS = 15.0
+_RETURN_SECONDS = 15.0
 # What the message went through before it died; it begins anew.
 _PAST = (names.ATTEMPT, names.SLICE, names.REASON, names.ERROR, names.FAILED_AT, names.QUEUE)
 
@@ -101,7 +102,7 @@ class DeadLetterBox:
 
 
 @asynccontextmanager
-async def opened(rabbitmq_url: str, name: str, *, patience: float = _LOCK_SECONDS) -> AsyncIterator[DeadLetterBox]:
+async def opened(rabbitmq_url: str, name: str, *, patience: float = PATIENCE_SECONDS) -> AsyncIterator[DeadLetterBox]:
     """Work on the dead queue `name`. What was taken and not removed is back in the queue when the block has ended.
 
     Raises `DeadLettersBusyError` while somebody else works on it, `BrokerUnavailableError` when the broker is away.
@@ -109,7 +110,7 @@ async def opened(rabbitmq_url: str, name: str, *, patience: float = _LOCK_SECOND
     # Publishing goes over a connection of its own: a memory alarm stops what a shared one reads, acknowledgements too.
     sender = ConfirmedSender(rabbitmq_url, "outbox-admin replay", _CONFIRM)
     async with connected(rabbitmq_url, f"outbox-admin {name}") as connection:
-        await _lock(connection, name, patience)
+        lock = await _lock(connection, name, patience)
         try:
             channel = await connection.channel()
             box = DeadLetterBox(name, await ready_in(connection, name), channel, sender)
@@ -121,6 +122,8 @@ async def opened(rabbitmq_url: str, name: str, *, patience: float = _LOCK_SECOND
                 await _until_returned(connection, name, box.ready - box.removed)
         finally:
             await sender.stop()
+        # It would go with the connection, but somewhat later: whoever comes next should find it gone.
+        await lock.delete(if_unused=False, if_empty=False)
 
 
 async def ready_in(connection: AbstractConnection, name: str) -> int:
@@ -134,21 +137,20 @@ async def ready_in(connection: AbstractConnection, name: str) -> int:
     return queue.declaration_result.message_count or 0
 
 
-async def _lock(connection: AbstractConnection, name: str, patience: float) -> None:
+async def _lock(connection: AbstractConnection, name: str, patience: float) -> AbstractQueue:
     deadline = time.monotonic() + patience
     while True:
         channel = await connection.channel()
         try:
             # Of the connection, gone with it; classic, because a quorum queue cannot be exclusive.
-            await channel.declare_queue(f"alta.ops.{name}", exclusive=True, arguments={"x-queue-type": "classic"})
+            arguments: dict[str, Any] = {"x-queue-type": "classic"}
+            return await channel.declare_queue(f"alta.ops.{name}", exclusive=True, arguments=arguments)
         except ChannelLockedResource:
             if time.monotonic() >= deadline:
                 raise DeadLettersBusyError(
                     f"Somebody else is working on {name} at the moment; try again when they have finished."
                 ) from None
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-        else:
-            return
 
 
 async def _until_returned(connection: AbstractConnection, name: str, expected: int) -> None:
