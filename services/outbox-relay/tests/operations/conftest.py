@@ -212,6 +212,9 @@ class Written:
         await self.connection.execute(statement, *values, shard_of(project_id), event.to_bytes())
         return str(event.event_id)
 
+    async def nothing_waits(self) -> bool:
+        return await self.connection.fetchval("SELECT count(*) FROM projects.outbox_pending") == 0
+
     async def states(self, schema: str = "projects") -> dict[str, str]:
         rows = await self.connection.fetch(f"SELECT event_id, status FROM {schema}.outbox_events ORDER BY id")
         return {str(row["event_id"]): row["status"] for row in rows}
