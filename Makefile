@@ -100,6 +100,7 @@ bench: env ## measure the whole system, its engines and its messaging
 	@$(PYTHON_IN)/python benchmarks/journey.py $(BENCH_OPTIONS)
 	$(PYTHON_IN)/python benchmarks/engines.py $(BENCH_OPTIONS)
 	$(PYTHON_IN)/python benchmarks/relay.py $(BENCH_OPTIONS)
+	$(PYTHON_IN)/python benchmarks/consumer.py $(BENCH_OPTIONS)
 
 .PHONY: lock
 lock: env ## lock all requirements anew, with hashes
