@@ -80,8 +80,8 @@ async def test_a_channel_that_the_broker_closes_is_opened_again_and_nothing_is_l
     async with consuming(prefetch=1) as app:
         await publisher.publish(held)
         await eventually(lambda: reader.busy == 1)
-        ((queue, _tag),) = app._subscriptions._consuming
-        channel = await queue.channel.get_underlay_channel()
+        (subscriber,) = app._subscriptions._broker.subscribers
+        channel = await subscriber._queue_obj.channel.get_underlay_channel()
         # What the broker says to this is what it says to a message held for longer than its consumer timeout.
         await channel.basic_ack(4711)
         await eventually(lambda: channel.is_closed)

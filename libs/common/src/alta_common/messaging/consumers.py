@@ -120,7 +120,7 @@ class ConsumerApp:
 
     async def check(self) -> None:
         """Raise `BrokerUnavailableError` while nothing can be consumed (readiness)."""
-        if self._subscriptions is None or not self._subscriptions.is_connected:
+        if self._subscriptions is None or not await self._subscriptions.is_connected(0.5):
             raise BrokerUnavailableError("the consumers are not connected to the broker")
         if self._broadcasts is not None:
             await self._broadcasts.check()
@@ -138,29 +138,30 @@ class ConsumerApp:
         """
         while True:
             await asyncio.sleep(_KEEPER_SECONDS)
-            if self._subscriptions is not None and not self._subscriptions.is_connected:
+            if self._subscriptions is not None and not await self._subscriptions.is_connected(0.1):
                 with suppress(*CONNECTION_ERRORS):
                     await self._declare()
 
     async def _consume(self, retired: dict[str, list[str]]) -> None:
-        subscriptions = await Subscriptions.connect(self._url, f"{self._service} consumers")
+        subscriptions = Subscriptions(self._url, f"{self._service} consumers")
+        for consumer in self._consumers:
+            self._subscribe(subscriptions, consumer)
+            for queue in retired[consumer.queue]:
+                self._move(subscriptions, consumer, queue)
         try:
-            for consumer in self._consumers:
-                await self._subscribe(subscriptions, consumer)
-                for queue in retired[consumer.queue]:
-                    await self._move(subscriptions, consumer, queue)
+            await subscriptions.start()
         except BaseException:
             await subscriptions.close()
             raise
         self._subscriptions = subscriptions
 
-    async def _subscribe(self, subscriptions: Subscriptions, consumer: Consumer) -> None:
+    def _subscribe(self, subscriptions: Subscriptions, consumer: Consumer) -> None:
         queue, handlers = consumer.queue, consumer.handlers
         handover = Handover(queue, self._sender)
         ordered = consumer.ordered
         if ordered is None:
             process = DeliveryProcess(queue, handlers, handover, self._ladder, consumer.time_limit)
-            await subscriptions.add(queue, consumer.prefetch, self._delivering(queue, process.run))
+            subscriptions.add(queue, consumer.prefetch, self._delivering(queue, process.run))
             return
         prefetch = ordered.prefetch(consumer.time_limit, consumer.prefetch)
         for number in range(ordered.partitions):
@@ -172,17 +173,17 @@ class ConsumerApp:
                 time_limit=consumer.time_limit,
                 stopping=self._stopping,
             )
-            await subscriptions.add(partition_of(queue, number), prefetch, self._delivering(queue, in_order.run))
-        await self._move(subscriptions, consumer, queue)
+            subscriptions.add(partition_of(queue, number), prefetch, self._delivering(queue, in_order.run))
+        self._move(subscriptions, consumer, queue)
 
-    async def _move(self, subscriptions: Subscriptions, consumer: Consumer, queue: str) -> None:
+    def _move(self, subscriptions: Subscriptions, consumer: Consumer, queue: str) -> None:
         """Move what lies in a queue that events do not go to any more to where they go now."""
         handover = Handover(consumer.queue, self._sender)
         if consumer.ordered:
             mover = Mover(handover, ordered_exchange_of(consumer.queue), None)
         else:
             mover = Mover(handover, "", consumer.queue)
-        await subscriptions.add(queue, _MOVED_AT_ONCE, self._delivering(queue, mover.run))
+        subscriptions.add(queue, _MOVED_AT_ONCE, self._delivering(queue, mover.run))
 
     def _delivering(self, queue: str, run: Run) -> Run:
         async def deliver(message: AbstractIncomingMessage) -> None:

@@ -1,17 +1,20 @@
-"""Consuming queues over one connection that comes back by itself, each queue on a channel of its own.
+"""Consuming queues with FastStream, each on a channel of its own, over one connection that comes back by itself.
 
-On aio-pika itself and not on FastStream: of that nothing is left that we could use. What it would do by itself
-(measured with 0.7.8): prefetch is unlimited unless a subscriber brings a channel; requeueing on error handles a
-poisoned message thousands of times a second; its telemetry middleware overwrites the trace that a message carries; and
-its own way to a handler costs as much as our tracing, metrics and logs together (docs/benchmarks.md).
+What FastStream would do differently by itself, and why it may not (measured with 0.7.8): prefetch is unlimited unless a
+subscriber brings a channel of its own; a queue declared on the broker before start loses that channel; requeueing on
+error handles a poisoned message thousands of times a second; its telemetry middleware overwrites the trace that a
+message carries. So: one channel a queue, queues declared beforehand and only looked up here, acknowledgements by
+hand, no middleware, bodies left as they come.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import aio_pika
 import structlog
-from aio_pika.abc import AbstractIncomingMessage, AbstractQueue, AbstractRobustConnection
+from aio_pika.abc import AbstractIncomingMessage
+from faststream import AckPolicy
+from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
+from faststream.rabbit.message import RabbitMessage
 
 from alta_common.messaging.broker import CONNECTION_ERRORS, RECONNECT_SECONDS, named
 
@@ -25,40 +28,54 @@ _CANCEL_SECONDS = 2.0
 class Subscriptions:
     """What one process consumes."""
 
-    def __init__(self, connection: AbstractRobustConnection) -> None:
-        self._connection = connection
-        self._consuming: list[tuple[AbstractQueue, str]] = []
-
-    @classmethod
-    async def connect(cls, rabbitmq_url: str, name: str) -> "Subscriptions":
-        """Return an open connection that consumes nothing yet. Raises what connecting raises."""
-        return cls(
-            await aio_pika.connect_robust(named(rabbitmq_url, name), timeout=10, reconnect_interval=RECONNECT_SECONDS)
+    def __init__(self, rabbitmq_url: str, name: str) -> None:
+        self._broker = RabbitBroker(
+            named(rabbitmq_url, name),
+            timeout=10,
+            reconnect_interval=RECONNECT_SECONDS,
+            graceful_timeout=0,
+            apply_types=False,
+            logger=None,
         )
 
-    async def add(self, queue: str, prefetch: int, deliver: Deliver) -> None:
-        """Consume a queue, which must exist. `deliver` runs for up to `prefetch` messages at once and acknowledges."""
-        channel = await self._connection.channel(publisher_confirms=False)
-        await channel.set_qos(prefetch_count=prefetch)
-        # Looked up and not declared: what it is like is the topology's business.
-        found = await channel.get_queue(queue)
-        self._consuming.append((found, await found.consume(deliver)))
+    def add(self, queue: str, prefetch: int, deliver: Deliver) -> None:
+        """Consume a queue from the start on. `deliver` runs for up to `prefetch` messages at once, and acknowledges."""
 
-    @property
-    def is_connected(self) -> bool:
+        async def take(message: RabbitMessage) -> None:
+            await deliver(message.raw_message)
+
+        subscriber = self._broker.subscriber(
+            # Looked up and not declared: what it is like is the topology's business.
+            RabbitQueue(queue, declare=False),
+            channel=Channel(prefetch_count=prefetch),
+            ack_policy=AckPolicy.MANUAL,
+            # The body stays as it came: our own reading decides what an unreadable one means.
+            decoder=_leave_as_is,
+            no_reply=True,
+        )
+        subscriber(take)
+
+    async def start(self) -> None:
+        """Connect, and consume. Raises what connecting raises, and when a queue is missing."""
+        await self._broker.start()
+
+    async def is_connected(self, within_seconds: float) -> bool:
         """Say whether the broker is there."""
-        return self._connection.connected.is_set() and not self._connection.is_closed
+        return await self._broker.ping(timeout=within_seconds)
 
     async def cancel(self) -> None:
         """Take no more messages; those taken may still be acknowledged."""
-        for queue, tag in self._consuming:
+        for subscriber in self._broker.subscribers:
             try:
                 async with asyncio.timeout(_CANCEL_SECONDS):
-                    await queue.cancel(tag)
+                    await subscriber.stop()
             except CONNECTION_ERRORS as error:
-                log.warning("consumers.not_cancelled", queue=queue.name, error=repr(error))
-        self._consuming.clear()
+                log.warning("consumers.not_cancelled", error=repr(error))
 
     async def close(self) -> None:
         """Close the connection; that is what gives unacknowledged messages back to their queues."""
-        await self._connection.close()
+        await self._broker.stop()
+
+
+async def _leave_as_is(message: RabbitMessage) -> RabbitMessage:
+    return message

@@ -28,7 +28,7 @@ _SECRETS = frozenset(
     }
 )
 # What these say at INFO repeats, line for line, what our own log lines say.
-_CHATTY = ("aio_pika", "aiormq", "httpx", "httpcore", "uvicorn.error", "alembic.runtime.migration")
+_CHATTY = ("aio_pika", "aiormq", "faststream", "httpx", "httpcore", "uvicorn.error", "alembic.runtime.migration")
 
 
 def setup_logs(service: str, level: str = "INFO") -> None:
