@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from alta_common.contracts.event import MAX_EVENT_BYTES
 from alta_outbox_relay.event import PendingEvent
 from alta_outbox_relay.lanes import Lanes
 from alta_outbox_relay.low_water import LowWater
@@ -17,7 +18,8 @@ from alta_outbox_relay.session import OutboxSession, Wanted
 
 BUFFER_EVENTS = 2000
 """Read and not sent, over all shards."""
-_BUFFER_BYTES = 32 * 1024 * 1024
+BUFFER_BYTES = 32 * 1024 * 1024
+"""The same in bytes, about: events are taken to be as large as the last ones were."""
 _FEWEST_PER_SHARD = 16
 
 _OBSERVE_SECONDS = 0.03
@@ -45,7 +47,7 @@ class Reader:
         # Shards that have more than the last read brought.
         self._more: set[int] = set()
         self._woken = False
-        self._bytes_each = 1024.0
+        self._bytes_each: float = MAX_EVENT_BYTES
         self._poll_wait = poll_seconds
         self._look_at = 0.0
         self._full_look_at = time.monotonic() + _FULL_LOOK_SECONDS
@@ -129,7 +131,7 @@ class Reader:
 
     def _share(self) -> int:
         """Return how much of a shard may be in memory and not sent. None can take what is another one's."""
-        events = min(BUFFER_EVENTS, int(_BUFFER_BYTES / self._bytes_each))
+        events = min(BUFFER_EVENTS, int(BUFFER_BYTES / self._bytes_each))
         return max(_FEWEST_PER_SHARD, events // len(self._shards))
 
     async def _read_on(self) -> int:
@@ -143,7 +145,7 @@ class Reader:
         events = await self._session.fetch(wanted)
         self._note(wanted, events, settled)
         self._look_at = min(self._look_at, time.monotonic() + _LOOK_SECONDS)
-        if time.monotonic() >= self._observe_at:
+        if settled < max(self._highest.values(), default=0) and time.monotonic() >= self._observe_at:
             self._observe_at = time.monotonic() + _OBSERVE_SECONDS
             await self._low_water.observe()
         events.sort(key=_by_id)
@@ -182,15 +184,14 @@ class Reader:
                 self._swept[shard] = max(self._swept.get(shard, 0), reached)
         if events:
             size = sum(len(event.body) for event in events) / len(events)
-            self._bytes_each += 0.2 * (size - self._bytes_each)
+            self._bytes_each = max(size, (size + self._bytes_each) / 2)
 
     async def _look(self) -> int:
         """Find what is due, and what no wake-up told of."""
         started = time.monotonic()
         known = self._lanes.known
         everything = started >= self._full_look_at
-        limit = len(known) + _MOST_FOUND
-        ranges = [(shard, 0 if everything else self._after(shard), limit) for shard in self._shards]
+        ranges = [self._range(shard, everything) for shard in self._shards]
         found = [one for one in await self._session.look(ranges) if one.id not in known]
         took = time.monotonic() - started
         if everything:
@@ -210,6 +211,13 @@ class Reader:
         events = await self._session.fetch_these(due[:free])
         events.sort(key=_by_id)
         return self._lanes.add(events)
+
+    def _range(self, shard: int, everything: bool) -> tuple[int, int, int, int]:
+        # Enough to show one that is not known, behind all that are.
+        count = self._lanes.buffered[shard] + self._lanes.at_risk[shard] + 1
+        if everything:
+            return shard, 0, count, count + _MOST_FOUND
+        return shard, self._after(shard), 0 if shard in self._more else count, count + _MOST_FOUND
 
 
 def _by_id(event: PendingEvent) -> int:

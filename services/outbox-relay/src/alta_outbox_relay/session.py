@@ -121,8 +121,8 @@ class OutboxSession:
         rows = await self.ask(sql.FETCH_THESE, shards, numbers)
         return [PendingEvent._make(row) for row in rows]
 
-    async def look(self, ranges: Sequence[tuple[int, int, int]]) -> list[Found]:
-        """Return what may go out of these shards after an id, and what is due, of either kind up to a limit."""
+    async def look(self, ranges: Sequence[tuple[int, int, int, int]]) -> list[Found]:
+        """Return what may go out: of each shard after an id so many that wait for their turn, and so many due ones."""
         return [Found._make(row) for row in await self.ask(sql.LOOK, *zip(*ranges, strict=True))]
 
     async def failing_shards(self) -> set[int]:

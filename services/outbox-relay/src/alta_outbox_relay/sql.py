@@ -47,7 +47,7 @@ CROSS JOIN LATERAL (
 # Only the ids of what may go out: of what waits for its turn, and of what is due (delivery times, retries).
 LOOK = """
 SELECT w.shard, w.id, w.is_due
-FROM unnest($1::smallint[], $2::bigint[], $3::integer[]) AS owned(shard, after, wanted)
+FROM unnest($1::smallint[], $2::bigint[], $3::integer[], $4::integer[]) AS owned(shard, after, wanted, wanted_due)
 CROSS JOIN LATERAL (
     (
         SELECT p.shard, p.id, false AS is_due FROM {schema}.outbox_pending p
@@ -62,7 +62,7 @@ CROSS JOIN LATERAL (
         WHERE p.shard = owned.shard AND p.due_at <= now()
           AND NOT EXISTS (SELECT FROM {schema}.outbox_pending f
             WHERE f.aggregate_id = p.aggregate_id AND f.attempts > 0 AND f.id < p.id OFFSET 0)
-        ORDER BY p.due_at LIMIT owned.wanted
+        ORDER BY p.due_at LIMIT owned.wanted_due
     )
 ) w
 """

@@ -14,10 +14,10 @@ from alta_common.testing.postgres import FreshDatabase
 AGGREGATES = [new_id() for _ in range(25)]
 
 
-async def write_many(writer, count: int) -> list[str]:
+async def write_many(writer, count: int, first: int = 0) -> list[str]:
     """Write `count` events for each aggregate; return all ids."""
     ids: list[str] = []
-    for number in range(count):
+    for number in range(first, first + count):
         events = [writer.event(f"{number}", project) for project in AGGREGATES]
         ids += [str(event.event_id) for event in events]
         await writer.write(*events)
@@ -104,6 +104,26 @@ async def test_two_relays_drain_together_and_one_takes_over(run_relay, tables, w
         await eventually(writer.is_empty)
 
     check_messages(await observed.take(), [*ids, *(str(event.event_id) for event in more)], duplicates=0)
+
+
+async def test_a_frozen_relay_loses_its_shards_and_wakes_without_harm(start_process, writer, observed) -> None:
+    frozen = await start_process(OUTBOX_STALE_SECONDS="2", OUTBOX_BATCH_SIZE="200")
+    await frozen.serving()
+    ids = await write_many(writer, 10)
+    frozen.process.send_signal(signal.SIGSTOP)
+    ids += await write_many(writer, 10, first=10)
+
+    other = await start_process(OUTBOX_STALE_SECONDS="2", OUTBOX_BATCH_SIZE="200")
+    await eventually(writer.is_empty)
+    frozen.process.send_signal(signal.SIGCONT)
+    await eventually(lambda: frozen.said("outbox.database_awaited"))
+    ids += await write_many(writer, 5, first=20)
+    await eventually(writer.is_empty)
+
+    assert other.said("outbox.silent_relay_ended")
+    assert await frozen.end(signal.SIGTERM) == 0
+    assert await other.end(signal.SIGTERM) == 0
+    check_messages(await observed.take(), ids, duplicates=200)
 
 
 async def test_it_waits_for_a_database_that_is_not_migrated(database: FreshDatabase, writer, run_relay) -> None:

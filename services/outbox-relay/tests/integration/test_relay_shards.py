@@ -1,3 +1,5 @@
+import asyncio
+
 import orjson
 
 from alta_common.outbox.table import SHARDS
@@ -47,6 +49,33 @@ async def test_relays_share_the_shards_and_take_over(tables: FreshDatabase) -> N
 async def _own_all(*owners: ShardOwner) -> bool:
     await settle(*owners)
     return sorted(shard for owner in owners for shard in owner.owned) == list(range(SHARDS))
+
+
+async def test_a_silent_session_is_ended_and_one_that_waits_is_not(tables: FreshDatabase, writer) -> None:
+    sessions = [await OutboxSession.open(tables.settings("relay"), "projects") for _ in range(3)]
+    silent, waiting, ours = sessions
+    owners = [ShardOwner(session) for session in sessions]
+    for owner in owners:
+        await owner.join()
+    async with writer.superuser.transaction():
+        # A statement that is not answered for longer than the other session is silent.
+        await writer.superuser.execute("LOCK TABLE projects.outbox_pending")
+        statement = asyncio.ensure_future(waiting.failing_shards())
+        await eventually(lambda: writer.superuser.fetchval("SELECT bool_or(NOT granted) FROM pg_locks"))
+        await owners[0].rebalance()
+
+        await eventually(lambda: _end_silent(owners[2], silent))
+
+        assert not waiting.lost.is_set()
+    assert await statement == set()
+    for session in (waiting, ours):
+        await session.close()
+
+
+async def _end_silent(owner: ShardOwner, silent: OutboxSession) -> bool:
+    await owner.rebalance()
+    await owner.end_silent(0.5)
+    return silent.lost.is_set()
 
 
 async def test_the_view_shows_what_a_live_relay_has_fetched(tables: FreshDatabase, writer) -> None:
