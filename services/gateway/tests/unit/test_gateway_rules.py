@@ -68,6 +68,7 @@ def test_body_limits_are_those_of_the_route(routes):
     mib = 1024 * 1024
 
     assert routes.find("POST", "/v1/projects").route.body_limit == mib
+    assert routes.find("POST", "/v1/admin/outbox/replay").route.body_limit == 64 * 1024
     assert routes.find("POST", "/v1/projects/1/documents").route.body_limit == 101 * mib
     assert routes.find("POST", "/v1/projects/1/voice-samples").route.body_limit == 1025 * mib
 
