@@ -13,7 +13,7 @@ from alta_transcription.engines.voice import (
     stretches,
     voice_in,
 )
-from alta_transcription.engines.windows import Window, padded_length, windows_of
+from alta_transcription.engines.windows import Window, windows_of
 
 
 def voice_of(*parts: tuple[float, float]) -> np.ndarray:
@@ -112,13 +112,3 @@ def test_speech_is_found_however_quiet_it_is(speech) -> None:
 
     assert (quiet > 0.3).mean() == pytest.approx((plain > 0.3).mean(), abs=0.05)
     assert cut_where_nobody_speaks(np.zeros(SAMPLE_RATE, dtype=np.float32)) == SAMPLE_RATE
-
-
-def test_the_encoder_sees_few_lengths() -> None:
-    """Each length that it sees costs memory for as long as the process lives."""
-    padded = [padded_length(features) for features in range(2801)]
-
-    assert len(set(padded)) <= 13
-    assert all(length >= features + 500 for features, length in enumerate(padded))
-    assert all(length - features < 700 for features, length in enumerate(padded) if features > 500)
-    assert (padded[0], padded[500]) == (1000, 1000)

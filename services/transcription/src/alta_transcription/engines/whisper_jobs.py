@@ -14,7 +14,7 @@ from alta_transcription.engines.audio import SAMPLE_RATE, Recording, Samples, no
 from alta_transcription.engines.chunks import Chunk, cut_into_chunks
 from alta_transcription.engines.clock import Clock
 from alta_transcription.engines.confidence import is_invented
-from alta_transcription.engines.memory import leave_no_holes, return_freed_memory
+from alta_transcription.engines.memory import be_frugal, return_freed_memory
 from alta_transcription.engines.voice import cut_where_nobody_speaks
 from alta_transcription.engines.whisper_config import WhisperConfig
 from alta_transcription.engines.whisper_model import Listener
@@ -75,7 +75,7 @@ def _listener(config: WhisperConfig) -> Listener:
 
 def warm_up(_report: Reporter, config: WhisperConfig) -> None:
     """Load the model and use it once."""
-    leave_no_holes()
+    be_frugal()
     _listener(config).warm_up()
 
 

@@ -4,7 +4,6 @@ Whisper decodes windows of 30 s. Left to itself it cuts wherever the 30 s end, i
 its own idea of where the last word ended: what it then hears twice or not at all is the usual fault of long recordings.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,12 +14,6 @@ from alta_transcription.engines.voice import FRAME, FRAMES_A_SECOND, Voice, best
 
 _LONGEST = int(28 * FRAMES_A_SECOND)
 _SHORTEST = int(12 * FRAMES_A_SECOND)
-
-MIN_FEATURES = 1000
-"""The fewest features (10 ms each) that the encoder is given."""
-
-_PADDING = 500
-_STEP = 200
 
 
 @dataclass(frozen=True)
@@ -51,19 +44,6 @@ class Window:
                 return (first + rest) / SAMPLE_RATE
             rest -= end - first
         return self.end_seconds
-
-
-def padded_length(features: int) -> int:
-    """Return how many features (10 ms each) the encoder is given for a window of so many: silence at its end included.
-
-    Whisper pads each window to 30 s; for short ones the encoder's work on that padding is most of what is spent. Five
-    seconds of it, and ten seconds in all, read as well as thirty (40 clips: WER 9.4 % against 9.7 %), at a third of
-    the CPU time.
-
-    The lengths are few, because the encoder's library (oneDNN) compiles its convolutions for each length that it sees,
-    and keeps up to 1,024 of them, 0.8 MB each.
-    """
-    return max(MIN_FEATURES, math.ceil((features + _PADDING) / _STEP) * _STEP)
 
 
 def windows_of(voice: Voice, size: int) -> list[Window]:
