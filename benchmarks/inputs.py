@@ -4,12 +4,15 @@ import csv
 import itertools
 import re
 import struct
+import wave
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
+import numpy as np
 import pypdfium2
+from numpy.typing import NDArray
 from PIL import Image
 
 from alta_stack.settings import CHECKOUT
@@ -110,6 +113,33 @@ def long_recording(path: Path, hours: int, speech: Path) -> Path:
         # Silence is what nobody has written: it takes no room on the disk.
         file.truncate(44 + size)
     return path
+
+
+def long_speech(path: Path, seconds: float, clips: list[Input]) -> Path:
+    """Write a recording in which people speak all the time: clips in any order, at any speed and level, with pauses.
+
+    No two phrases are as long as each other, as in life. The same arguments give the same recording.
+    """
+    chance = np.random.default_rng(7)
+    spoken = [np.frombuffer(b"".join(_samples_of(clip.path)), "<i2").astype(np.float32) for clip in clips]
+    left = round(seconds * _RATE)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(_RATE)
+        while left:
+            said = _said_again(spoken[chance.integers(len(spoken))], chance)[:left]
+            file.writeframes(said.tobytes())
+            left -= said.size
+    return path
+
+
+def _said_again(clip: NDArray[np.float32], chance: np.random.Generator) -> NDArray[np.int16]:
+    """Return a clip at up to a fifth more or less of its speed, up to 25 dB quieter, with a pause of up to 6 s."""
+    places = np.arange(0, clip.size - 1, chance.uniform(0.85, 1.2))
+    said = np.interp(places, np.arange(clip.size), clip) * 10 ** chance.uniform(-1.25, 0)
+    pause = chance.choice([chance.uniform(0.1, 1), chance.uniform(1, 6)])
+    return np.pad(said, (0, round(pause * _RATE))).astype("<i2")
 
 
 def _samples_of(path: Path) -> Iterator[bytes]:

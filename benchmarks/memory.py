@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from figures import Figure, note, peak_megabytes_of, timed
-from inputs import Input, born_digital, long_pdf, long_recording, scan
+from inputs import Input, born_digital, long_pdf, long_recording, long_speech, scan
 from readers import ours
 from speech import listener
 
@@ -28,11 +28,15 @@ async def _peak_of_document(path: Path) -> float:
         return peak_megabytes_of(pid)
 
 
-async def of_recordings(clip: Input, hours: int, folder: Path) -> Figure:
-    """Measure a worker's peak on hours of sound, beside that on a clip."""
-    long = long_recording(folder / "hours.wav", hours, clip.path)
-    short_peak, long_peak = await _peak_of_recording(clip.path), await _peak_of_recording(long)
-    return Figure(f"memory.recording_of_{hours}_hours", long_peak, "MB", short_peak)
+async def of_recordings(clips: list[Input], hours: int, speech_minutes: float, folder: Path) -> list[Figure]:
+    """Measure a worker's peak on hours with little speech, and on much of it, beside that on a clip."""
+    clip = await _peak_of_recording(clips[0].path)
+    sparse = await _peak_of_recording(long_recording(folder / "hours.wav", hours, clips[0].path))
+    dense = await _peak_of_recording(long_speech(folder / "speech.wav", 60 * speech_minutes, clips))
+    return [
+        Figure(f"memory.recording_of_{hours}_hours", sparse, "MB", clip),
+        Figure(f"memory.speech_of_{speech_minutes:g}_minutes", dense, "MB", clip),
+    ]
 
 
 async def _peak_of_recording(path: Path) -> float:
