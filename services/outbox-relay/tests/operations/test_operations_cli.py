@@ -2,12 +2,14 @@
 
 import asyncio
 import sys
+from contextlib import suppress
 
 import orjson
 import pytest
 from click.testing import CliRunner
 
 from alta_common.ids import new_id
+from alta_common.testing import eventually
 from alta_outbox_relay.cli import main
 
 
@@ -98,6 +100,33 @@ async def test_queues_and_dead_letters_are_listed_replayed_and_purged(alta, writ
         ("dead_letters.purged", "intended"),
         ("dead_letters.purged", "done"),
     ]
+
+
+async def test_a_replay_that_is_killed_loses_nothing(environment, written, broker):
+    ids = {await broker.bury_event() for _ in range(150)}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "alta_outbox_relay.cli", "dlq", "replay", "ocr_queue", "--all", "--yes"),
+        env=environment,
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    found = set()
+
+    async def has_begun():
+        return process.returncode is not None or await broker.count("ocr_queue") > 0
+
+    async def are_all_there():
+        # What the killed one held is back as soon as the broker has seen its connection end.
+        found.update(message.message_id for message in await broker.take("ocr_queue"))
+        found.update(message.message_id for message in await broker.take("ocr_queue.dead"))
+        return found == ids
+
+    await eventually(has_begun, 120)
+    with suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
+
+    await eventually(are_all_there, 120)
+    assert (await written.audit())[0]["details"]["phase"] == "intended"
 
 
 async def test_what_comes_from_outside_cannot_steer_the_terminal(alta, broker):

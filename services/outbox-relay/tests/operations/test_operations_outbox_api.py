@@ -31,6 +31,25 @@ async def test_events_of_all_outboxes_are_listed_newest_first_a_page_at_a_time(a
     assert answer.headers["cache-control"] == "no-store"
 
 
+async def test_pages_of_one_status_hold_each_event_once(api, written):
+    parked = []
+    for number in range(4):
+        schema = "identity" if number % 2 else "projects"
+        await written.write("pending", schema=schema)
+        parked += await written.write(f"parked {number}", schema=schema)
+        await written.park(parked[-1], schema=schema)
+    seen, cursor = [], {}
+
+    while cursor is not None:
+        query = {"status": ["PARKED", "FAILED"], "limit": 1, **cursor}
+        answer = await api.get("/v1/admin/outbox", params=query)
+        seen += ids_of(answer)
+        assert len(answer.json()["items"]) <= 1
+        cursor = {"cursor": answer.json()["next_cursor"]} if answer.json()["next_cursor"] else None
+
+    assert seen == parked[::-1]
+
+
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
