@@ -11,6 +11,8 @@ from alta_outbox_relay.session import OutboxSession
 from alta_outbox_relay.shards import ShardOwner
 
 _REBALANCE_SECONDS = 0.25
+# When there is nobody whose shards could become free: only a newcomer waits for that.
+_REBALANCE_ALONE_SECONDS = 0.5
 _ADVANCE_SECONDS = 1.0
 # Two to see that the writers of a moment have ended, one for what they wrote to go.
 _ADVANCES = 3
@@ -50,8 +52,8 @@ class Chores:
         now = time.monotonic()
         if now < self._rebalance_at:
             return
-        self._rebalance_at = now + _REBALANCE_SECONDS
         await self._owner.rebalance()
+        self._rebalance_at = now + (_REBALANCE_ALONE_SECONDS if self._owner.is_alone else _REBALANCE_SECONDS)
         self._serve()
         if not has_failures:
             await self._reader.settle_failing()

@@ -146,6 +146,8 @@ class Pipeline:
         busy = False
         if self._read_at() <= time.monotonic():
             await self._reader.read()
+            self.feed()
+            await self._reader.observe()
             busy = True
         if self._striker.due_at <= time.monotonic() or self._stopping:
             again_in = await self._striker.strike()

@@ -113,6 +113,13 @@ class Reader:
             return await self._read_on()
         return await self._look()
 
+    async def observe(self) -> None:
+        """See, now and then, whether what was read lately is all that there will be: then later reads begin after it."""
+        now = time.monotonic()
+        if now >= self._observe_at and self._low_water.settled < max(self._highest.values(), default=0):
+            self._observe_at = now + _OBSERVE_SECONDS
+            await self._low_water.observe()
+
     async def settle_failing(self) -> None:
         """See which shards have failed events. To be called when all failures are written down."""
         before = dict(self._failing)
@@ -145,9 +152,6 @@ class Reader:
         events = await self._session.fetch(wanted)
         self._note(wanted, events, settled)
         self._look_at = min(self._look_at, time.monotonic() + _LOOK_SECONDS)
-        if settled < max(self._highest.values(), default=0) and time.monotonic() >= self._observe_at:
-            self._observe_at = time.monotonic() + _OBSERVE_SECONDS
-            await self._low_water.observe()
         events.sort(key=_by_id)
         return lanes.add(events)
 

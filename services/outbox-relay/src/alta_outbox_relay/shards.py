@@ -38,6 +38,11 @@ class ShardOwner:
         """Return the shards that others are waiting for: to be `give_back` once nothing of them is on its way."""
         return tuple(self._owned[len(self._owned) - self._surplus :])
 
+    @property
+    def is_alone(self) -> bool:
+        """Say whether nobody else takes part."""
+        return len(self._members) == 1
+
     async def join(self) -> None:
         """Take part in sharing."""
         (row,) = await self._session.ask(sql.JOIN, self._class, MEMBER)
