@@ -37,11 +37,18 @@ class QueueWatch:
             states = await self._queues.measure()
         except UnavailableError as error:
             log.warning("queues.not_measured", error=error.detail)
-            metrics.queue_measurements.labels("failed").inc()
-            self._show({})
+            self._failed()
+        except Exception:
+            # A fault of ours: worth a stack, and no reason to stop measuring for good.
+            log.exception("queues.measuring_failed")
+            self._failed()
         else:
             metrics.queue_measurements.labels("ok").inc()
             self._show(_values_of(states))
+
+    def _failed(self) -> None:
+        metrics.queue_measurements.labels("failed").inc()
+        self._show({})
 
     def _show(self, values: dict[_Series, float]) -> None:
         for (gauge, labels), value in values.items():
