@@ -13,7 +13,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from alta_common.telemetry.context import correlation_id, current_span_id, current_trace_id
+from alta_common.telemetry.context import correlation_id, current_place
 
 _SECRETS = frozenset(
     {
@@ -81,13 +81,12 @@ class _Place:
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event["service"] = self._service
-        for name, value in (
-            ("request_id", correlation_id()),
-            ("trace_id", current_trace_id()),
-            ("span_id", current_span_id()),
-        ):
-            if value is not None:
-                event.setdefault(name, value)
+        request_id, place = correlation_id(), current_place()
+        if request_id is not None:
+            event.setdefault("request_id", request_id)
+        if place is not None:
+            event.setdefault("trace_id", place[0])
+            event.setdefault("span_id", place[1])
         return event
 
 
