@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -13,6 +14,7 @@ import aio_pika
 from alta_common.inbox.table import create_inbox
 from alta_common.messaging.envelope import REASON
 from alta_common.messaging.topology import EMAIL_QUEUE, dead_queue_of, declare_topology
+from alta_common.testing import eventually
 from faults_consumer_program import LADDER, SCHEMA
 from faults_database import Database
 from faults_messages import Publisher
@@ -25,6 +27,14 @@ from faults_servers import PrivateServers
 _CONSUMERS = 2
 _STALLED_SECONDS = 240
 PROGRAM = [str(Path(__file__).with_name("faults_consumer_program.py"))]
+
+_INVERSIONS = """
+SELECT event_id FROM (
+    SELECT event_id, name::integer AS number, max(name::integer) OVER earlier AS highest
+    FROM notifications.fault_effect
+    WINDOW earlier AS (PARTITION BY aggregate_id ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+) effects WHERE number < highest
+"""
 
 
 class ConsumerStrikes(ServerStrikes):
@@ -58,8 +68,16 @@ class ConsumerScenario:
     """Messages are published, consumed and struck at."""
 
     def __init__(
-        self, seed: str, strikes: ConsumerStrikes, database: Database, publisher: Publisher, fleet: Fleet
+        self,
+        seed: str,
+        strikes: ConsumerStrikes,
+        database: Database,
+        publisher: Publisher,
+        fleet: Fleet,
+        *,
+        ordered: bool,
     ) -> None:
+        self._ordered = ordered
         self._rng = Random(seed)
         self._database = database
         self._fleet = fleet
@@ -74,8 +92,8 @@ class ConsumerScenario:
         self, steps: Sequence[Step], messages: int, tell: Callable[[Happened], None] = lambda _: None
     ) -> list[str]:
         """Take the steps, wait until everything is handled, and return what is wrong."""
-        for _ in range(_CONSUMERS):
-            self._fleet.start()
+        for consumer in [self._fleet.start() for _ in range(_CONSUMERS)]:
+            await eventually(partial(consumer.said, "consumers.started"), 180)
         self.publisher.start()
         for number, step in enumerate(steps):
             self.publisher.allow(messages * (number + 1) // len(steps))
@@ -119,6 +137,13 @@ class ConsumerScenario:
         )
         return Counter({str(row["event_id"]): row["times"] for row in rows})
 
+    async def _inversions(self) -> set[str]:
+        """Return events whose effect came after that of a later one, where that matters."""
+        if not self._ordered:
+            return set()
+        rows = await self._database.fetch(_INVERSIONS)
+        return {str(row["event_id"]) for row in rows}
+
     async def _read_dead(self) -> dict[str, str]:
         """Take what has arrived among the dead."""
         dead: dict[str, str] = {}
@@ -141,6 +166,9 @@ class ConsumerScenario:
             "had an effect and were never published": effects.keys() - wanted,
             "are not among the dead": poison.keys() - self.dead.keys(),
             "are among the dead by mistake": self.dead.keys() - poison.keys(),
+            "had their effect before an earlier one of their aggregate": await self._inversions()
+            if self._ordered
+            else set(),
             "are dead for another reason": {one for one in poison if self.dead.get(one, poison[one]) != poison[one]},
         }
         return [f"{len(found)} {what}: {sorted(found)[:3]}" for what, found in checks.items() if found]
@@ -148,22 +176,27 @@ class ConsumerScenario:
 
 @asynccontextmanager
 async def prepared_consumers(
-    servers: PrivateServers, folder: Path, seed: str, poison: Sequence[str]
+    servers: PrivateServers, folder: Path, seed: str, poison: Sequence[str], partitions: int = 0
 ) -> AsyncIterator[ConsumerScenario]:
-    """Prepare a scenario on a database and a virtual host of its own; its processes end with it."""
+    """Prepare a scenario on a database and a virtual host of its own; its processes end with it.
+
+    With `partitions` the consumers keep the order of each aggregate.
+    """
     database = Database(await servers.new_database())
-    effects = f"CREATE TABLE {SCHEMA}.fault_effect (event_id uuid NOT NULL)"
+    effects = (
+        f"CREATE TABLE {SCHEMA}.fault_effect (position bigserial, event_id uuid NOT NULL, aggregate_id uuid, name text)"
+    )
     await database.execute_as(SCHEMA, *create_inbox(SCHEMA), effects)
     management = servers.management()
     url = management.new_vhost_url()
     await management.create_vhost(url)
     await declare_topology(url, LADDER)
-    environment = process_environment(database.database.environment(SCHEMA), url)
+    environment = process_environment(database.database.environment(SCHEMA), url, ORDERED_PARTITIONS=str(partitions))
     fleet = Fleet("consumer", PROGRAM, environment, folder, Random(f"{seed}-fleet"))
     publisher = Publisher(url, Random(f"{seed}-messages"), poison)
     strikes = ConsumerStrikes(servers, database, url, fleet, Random(f"{seed}-strikes"))
     try:
-        yield ConsumerScenario(seed, strikes, database, publisher, fleet)
+        yield ConsumerScenario(seed, strikes, database, publisher, fleet, ordered=partitions > 0)
     finally:
         fleet.kill_all()
         await publisher.stop()

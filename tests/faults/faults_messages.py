@@ -1,4 +1,4 @@
-"""Messages for consumers, poison among them, published until the broker has confirmed each."""
+"""Messages for consumers, numbered within their aggregates, poison among them; published until they are confirmed."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,9 @@ from alta_common.ids import new_id
 from faults_consumer_program import HOPELESS, NEVER
 
 _LOST = (AMQPError, OSError, TimeoutError, RuntimeError, asyncio.CancelledError)
-_IN_FLIGHT = 100
+_BATCH = 100
+_AGGREGATES = 40
+_POISON_EVERY = 50
 
 # What is wrong with a message, and the reason that it must have among the dead.
 POISON = {
@@ -38,8 +40,10 @@ class Publisher:
         self._rng = rng
         self._kinds = poison
         self._allowed = 0
+        self._made = 0
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._last = dict.fromkeys((new_id() for _ in range(_AGGREGATES)), 0)
         self.published: set[UUID] = set()
         self.poison: dict[str, str] = {}
         """Message ids with the reason that each has to fail for."""
@@ -73,7 +77,7 @@ class Publisher:
             while len(self.published) >= self._allowed:
                 self._more.clear()
                 await self._more.wait()
-            batch = [self._message() for _ in range(min(_IN_FLIGHT, self._allowed - len(self.published)))]
+            batch = [self._message() for _ in range(min(_BATCH, self._allowed - len(self.published)))]
             await self._publish(batch)
             self._note(batch)
 
@@ -106,8 +110,13 @@ class Publisher:
                 self.poison[str(message.message_id)] = reason
 
     def _message(self) -> tuple[aio_pika.Message, str | None]:
-        kind = self._rng.choice(self._kinds) if self._rng.random() < 0.01 else None
-        event = ProjectCreated(project_id=new_id(), name=kind or "good", created_by=new_id())
+        self._made += 1
+        turn, rest = divmod(self._made, _POISON_EVERY)
+        kind = None if rest else self._kinds[turn % len(self._kinds)]
+        aggregate = self._rng.choice(list(self._last))
+        if kind is None:
+            self._last[aggregate] += 1
+        event = ProjectCreated(project_id=aggregate, name=kind or str(self._last[aggregate]), created_by=new_id())
         envelope = event.envelope(correlation_id=None, traceparent=None)
         if kind == "misfit":
             del envelope["data"]["project_id"]

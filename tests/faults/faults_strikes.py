@@ -100,13 +100,24 @@ class Strikes(ServerStrikes):
 
     async def relay_frozen(self) -> None:
         frozen = self._fleet.any()
-        ports = frozen.ports()
+        ports = await self._ports_in_use(frozen)
         frozen.freeze()
         try:
             taken_over = await self._has_no_session(ports)
+            await self._a_moment(2)
         finally:
             frozen.wake()
         self._note(Kind.RELAY_FROZEN, "taken over" if taken_over else "not taken over")
+
+    async def _ports_in_use(self, relay: ServiceProcess) -> list[int]:
+        """Return the ports of a relay once it serves: it may just have lost its session to the strike before."""
+
+        async def serves() -> bool:
+            return bool(await self._outbox.sessions(relay.ports()))
+
+        with suppress(AssertionError):
+            await eventually(serves)
+        return relay.ports()
 
     async def _has_no_session(self, ports: list[int]) -> bool:
         async def gone() -> bool:

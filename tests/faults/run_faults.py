@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 import structlog
@@ -25,7 +26,8 @@ FOLDER = Path(__file__).parents[2] / ".alta" / f"test-{os.getpid()}"
 def main() -> int:
     """Run; return the exit status."""
     options = _options()
-    # That connections are lost here is no news.
+    # That connections are lost here is no news, and a library says it in a warning of Python's too.
+    warnings.simplefilter("ignore", RuntimeWarning)
     logging.basicConfig(level=logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     seed = options.seed or str(random.SystemRandom().randrange(10**9))
@@ -41,11 +43,12 @@ def main() -> int:
             problems += asyncio.run(_relays(servers, seed, options))
             problems += asyncio.run(_refusals(servers, seed, options))
         if options.only != "relays":
-            problems += asyncio.run(_consumers(servers, seed, options))
+            for partitions in (0, 8):
+                problems += asyncio.run(_consumers(servers, seed, options, partitions))
     finally:
         servers.discard()
     if problems:
-        print("\n".join(["", f"FAILED with seed {seed}; what the processes logged: {FOLDER / 'logs'}", *problems]))
+        print("\n".join(["", f"FAILED with seed {seed}; what the processes logged is in {FOLDER}", *problems]))
         return 1
     shutil.rmtree(FOLDER, ignore_errors=True)
     print(f"\nPASSED with seed {seed}")
@@ -77,9 +80,10 @@ def _reported(outcome: Outcome, size: Size) -> list[str]:
     return verdict.problems
 
 
-async def _consumers(servers: PrivateServers, seed: str, options: argparse.Namespace) -> list[str]:
-    print("\n== consumers")
-    async with prepared_consumers(servers, FOLDER / "logs", seed, list(POISON)) as scenario:
+async def _consumers(servers: PrivateServers, seed: str, options: argparse.Namespace, partitions: int) -> list[str]:
+    print("\n== consumers" + (f" that keep order, over {partitions} partitions" if partitions else ""))
+    folder = FOLDER / f"logs-of-consumers-{partitions}"
+    async with prepared_consumers(servers, folder, seed, list(POISON), partitions) as scenario:
         problems = await scenario.run(consumer_rounds(seed, options.rounds), options.messages, tell)
     print_table(scenario.happened, scenario.strikes.notes)
     published, dead = len(scenario.publisher.published), len(scenario.dead)
@@ -91,7 +95,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", default="", help="of an earlier run, to do the same again")
     parser.add_argument("--events", type=int, default=60_000)
-    parser.add_argument("--messages", type=int, default=15_000, help="for consumers")
+    parser.add_argument("--messages", type=int, default=8_000, help="for consumers, and as many for ordered ones")
     parser.add_argument("--rounds", type=int, default=3, help="how often each fault strikes")
     parser.add_argument("--relays", type=int, default=2)
     parser.add_argument("--batch", type=int, default=500)

@@ -13,19 +13,16 @@ SEED = "alta"
 
 MIXED = [
     ConsumerKind.CONSUMER_KILLED,
-    ConsumerKind.CONSUMER_KILLED,
     ConsumerKind.CONSUMER_FROZEN,
-    ConsumerKind.BROKER_RESTARTED,
+    ConsumerKind.BROKER_KILLED,
     ConsumerKind.POSTGRES_CRASHED,
 ]
 
 
-async def test_every_message_has_its_effect_once_or_lies_among_the_dead_with_a_reason(
-    private_servers, tmp_path
-) -> None:
+async def test_every_message_has_its_effect_once_or_is_dead_for_a_reason(private_servers, tmp_path) -> None:
     async with prepared_consumers(private_servers, tmp_path, SEED, AT_ONCE) as scenario:
-        problems = await scenario.run(shuffled(SEED, MIXED), 2000)
+        problems = await scenario.run(shuffled(SEED, MIXED), 1000)
 
     assert not problems
-    assert len(scenario.publisher.published) == 2000
+    assert len(scenario.publisher.published) >= 1000
     assert set(scenario.dead.values()) == {"permanent_failure", "unreadable_message", "ValidationError"}
