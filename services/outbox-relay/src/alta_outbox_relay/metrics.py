@@ -9,7 +9,11 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 oldest_pending = Gauge("alta_outbox_oldest_pending_seconds", "Age of the oldest event that should be out.", ("schema",))
-depth = Gauge("alta_outbox_depth", "Events that are not confirmed yet, scheduled ones included.", ("schema",))
+depth = Gauge(
+    "alta_outbox_depth",
+    "Events that are not confirmed yet, scheduled ones included. Above 10,000 it is PostgreSQL's estimate.",
+    ("schema",),
+)
 parked = Gauge("alta_outbox_parked", "Events that were given up and wait for a person.", ("schema",))
 shards_owned = Gauge("alta_outbox_shards_owned", "Shards that this relay drains.", ("schema",))
 published = Counter("alta_outbox_published_total", "Events that the broker confirmed.", ("schema",))
