@@ -114,7 +114,7 @@ class Reader:
         return await self._look()
 
     async def observe(self) -> None:
-        """See, now and then, whether what was read lately is all that there will be: then later reads begin after it."""
+        """See, now and then, whether what was read is all that there will be: then later reads begin after it."""
         now = time.monotonic()
         if now >= self._observe_at and self._low_water.settled < max(self._highest.values(), default=0):
             self._observe_at = now + _OBSERVE_SECONDS
