@@ -14,7 +14,15 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 from aio_pika.exceptions import ChannelNotFoundEntity
 
-from alta_common.messaging.topology import QUEUES, exchange_of, is_there, ordered_exchange_of, refusals, work_arguments
+from alta_common.messaging.queues import ORDERED_MARK
+from alta_common.messaging.topology import (
+    QUEUES,
+    exchange_of,
+    is_ordered,
+    ordered_exchange_of,
+    refusals,
+    work_arguments,
+)
 
 HASH_HEADER = "cloudEvents:partitionkey"
 
@@ -33,9 +41,10 @@ async def declare_partitions(rabbitmq_url: str, queue: str, partitions: int) -> 
     with refusals(f"the partitions of {queue}"):
         connection = await aio_pika.connect(rabbitmq_url, timeout=10)
         async with connection:
-            if not partitions and not await is_there(connection, ordered_exchange_of(queue)):
+            if not partitions and not await is_ordered(connection, queue):
                 return []
             channel = await connection.channel()
+            await channel.declare_exchange(ORDERED_MARK, aio_pika.ExchangeType.FANOUT, durable=True)
             exchange = await _declare_exchange(channel, queue)
             for number in range(partitions):
                 await _declare_partition(channel, exchange, queue, number)

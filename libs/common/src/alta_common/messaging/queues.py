@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 DEAD_LETTER_EXCHANGE = "alta.dlx"
+ORDERED_MARK = "alta.ordered"
+"""An exchange that leads nowhere: it is there once any queue has been spread over partitions."""
 
 OCR_QUEUE = "ocr_queue"
 TRANSCRIPTION_QUEUE = "transcription_queue"

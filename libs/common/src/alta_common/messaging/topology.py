@@ -22,6 +22,7 @@ from alta_common.messaging.queues import (
     DEFAULT_QUEUE,
     EMAIL_QUEUE,
     OCR_QUEUE,
+    ORDERED_MARK,
     PROJECTS_RESULTS_QUEUE,
     QUEUES,
     TRANSCRIPTION_QUEUE,
@@ -50,7 +51,7 @@ __all__ = [
     "declare_topology",
     "exchange_of",
     "is_broadcast",
-    "is_there",
+    "is_ordered",
     "ordered_exchange_of",
     "queues_for",
     "refusals",
@@ -132,8 +133,13 @@ def refusals(what: str) -> Iterator[None]:
         ) from error
 
 
-async def is_there(connection: AbstractConnection, exchange: str) -> bool:
-    """Say whether there is an exchange of that name."""
+async def is_ordered(connection: AbstractConnection, queue: str) -> bool:
+    """Say whether a queue is spread over partitions."""
+    # The mark first: the broker writes each question that it answers with no to its log, as an error of ours.
+    return await _is_there(connection, ORDERED_MARK) and await _is_there(connection, ordered_exchange_of(queue))
+
+
+async def _is_there(connection: AbstractConnection, exchange: str) -> bool:
     # A channel for the question: the broker answers a no by closing it.
     channel = await connection.channel()
     try:
@@ -170,9 +176,10 @@ async def _declare_retries(channel: AbstractChannel, ladder: tuple[RetryDelay, .
 async def _declare_work(connection: AbstractConnection, channel: AbstractChannel) -> None:
     for name in sorted(EXCHANGES):
         await channel.declare_exchange(name, aio_pika.ExchangeType.TOPIC, durable=True)
+    some_are_ordered = await _is_there(connection, ORDERED_MARK)
     for name, bindings in QUEUES.items():
         queue = await channel.declare_queue(name, durable=True, arguments=work_arguments(name))
         # The events of an ordered queue go to its partitions (`alta_common.messaging.partitions`).
-        if bindings and not await is_there(connection, ordered_exchange_of(name)):
+        if not (some_are_ordered and await is_ordered(connection, name)):
             for binding in bindings:
                 await queue.bind(exchange_of(binding), routing_key=binding)
