@@ -6,6 +6,7 @@ from typing import Any
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel
+from prometheus_client import REGISTRY
 
 from alta_common.contracts.projects import ProjectCreated
 from alta_common.errors import InvalidError, UnavailableError
@@ -52,6 +53,37 @@ async def test_after_the_last_try_the_owner_is_told_and_the_message_is_dead(
     assert message.headers["x-alta-exchange"] == "projects.events"
     assert message.headers["x-alta-routing-key"] == "projects.document.ocr_requested.v1"
     assert message.headers["cloudEvents:type"] == "DOCUMENT_OCR_REQUESTED"
+
+
+async def test_what_becomes_of_messages_is_counted(
+    consuming: Any, reader: Any, publisher: EventPublisher, dead_letter: Any, a_request: Any
+) -> None:
+    event_type = "DOCUMENT_OCR_REQUESTED"
+    labels = {"queue": QUEUE, "event_type": event_type}
+    samples = {
+        "handled": ("alta_consumer_messages_total", labels | {"outcome": "handled"}),
+        "retried": ("alta_consumer_messages_total", labels | {"outcome": "retried"}),
+        "dead": ("alta_consumer_messages_total", labels | {"outcome": "dead_lettered"}),
+        "unavailable": ("alta_consumer_failures_total", labels | {"code": "unavailable"}),
+        "refused": ("alta_consumer_failures_total", labels | {"code": "invalid_request"}),
+        "took": ("alta_consumer_duration_seconds_count", labels),
+        "waited": ("alta_queue_wait_seconds_count", {"queue": QUEUE}),
+    }
+
+    def counted() -> dict[str, float]:
+        return {name: REGISTRY.get_sample_value(*sample) or 0 for name, sample in samples.items()}
+
+    before = counted()
+    reader.failures = [UnavailableError("away"), InvalidError("a torn page")]
+    async with consuming():
+        await publisher.publish(a_request())
+        await dead_letter()
+        await publisher.publish(a_request())
+        await eventually(lambda: reader.finished)
+
+    grown = {name: value - before[name] for name, value in counted().items()}
+    assert grown == {"handled": 1, "retried": 1, "dead": 1, "unavailable": 1, "refused": 1, "took": 3, "waited": 3}
+    assert REGISTRY.get_sample_value("alta_consumer_running", {"queue": QUEUE}) == 0
 
 
 async def test_what_cannot_get_better_is_dead_at_once(
