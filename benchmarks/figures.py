@@ -7,7 +7,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,10 +83,14 @@ async def in_turn(rounds: int, *works: Callable[[], Awaitable[Cost]]) -> list[Co
     What else the machine does meanwhile then hurts all of them alike.
     """
     costs = [[await work() for work in works] for _ in range(rounds)]
-    return [
-        Cost(statistics.median(cost.seconds for cost in column), statistics.median(cost.cpu_seconds for cost in column))
-        for column in zip(*costs, strict=True)
-    ]
+    return [median_of(column) for column in zip(*costs, strict=True)]
+
+
+def median_of(costs: Sequence[Cost]) -> Cost:
+    """Return the median of each part."""
+    return Cost(
+        statistics.median(cost.seconds for cost in costs), statistics.median(cost.cpu_seconds for cost in costs)
+    )
 
 
 def own_cpu_seconds() -> float:

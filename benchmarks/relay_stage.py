@@ -26,7 +26,7 @@ from alta_common.outbox.writer import shard_of
 from alta_common.testing import eventually
 from alta_common.testing.postgres import DatabaseMaker, FreshDatabase
 from alta_stack.infra import Infra, start_infra
-from alta_stack.processes import free_ports
+from alta_stack.processes import free_ports, last_lines
 from alta_stack.settings import CHECKOUT, environment
 from figures import cpu_seconds_of_family
 
@@ -166,14 +166,25 @@ class Relay:
 
     process: asyncio.subprocess.Process
     port: int
+    log: Path
 
     @property
     def pid(self) -> int:
         """Its process id."""
         return self.process.pid
 
-    async def is_ready(self) -> bool:
-        """Say whether it has all that it needs: its database and the broker."""
+    async def ready(self) -> None:
+        """Return when it has all that it needs: its database and the broker. Raises `RuntimeError` when it ends."""
+        getting = asyncio.ensure_future(eventually(self._is_ready, within=_PATIENCE))
+        ending = asyncio.ensure_future(self.process.wait())
+        await asyncio.wait({getting, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if ending.done():
+            getting.cancel()
+            raise RuntimeError(f"the relay has ended: {last_lines(self.log)}")
+        ending.cancel()
+        await getting
+
+    async def _is_ready(self) -> bool:
         async with httpx.AsyncClient() as client:
             return (await client.get(f"http://127.0.0.1:{self.port}/health/ready")).is_success
 
@@ -190,7 +201,7 @@ async def relays(stage: Stage, count: int = 1, *, profile: Path | None = None) -
         while len(started) < count:
             started.append(await _start(stage, None))
         for relay in started:
-            await eventually(relay.is_ready, within=_PATIENCE)
+            await relay.ready()
         await eventually(lambda: _shared(stage, count), within=_PATIENCE)
         yield started
     finally:
@@ -210,11 +221,12 @@ async def _start(stage: Stage, profile: Path | None) -> Relay:
         "INTERNAL_PORT": str(port),
     }
     under = ["-m", "cProfile", "-o", str(profile)] if profile else []
-    with (stage.infra.folder / f"relay-{port}.log").open("wb") as log:
+    path = stage.infra.folder / f"relay-{port}.log"
+    with path.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable, *under, "-m", "alta_outbox_relay.main", env=variables, stdout=log, stderr=log
         )
-    return Relay(process, port)
+    return Relay(process, port, path)
 
 
 async def _shared(stage: Stage, relay_count: int) -> bool:

@@ -1,7 +1,6 @@
 """What an event costs the transaction that writes it: the upload of a document, as the projects service records it."""
 
 import asyncio
-import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -21,7 +20,7 @@ from alta_projects.models.original import Original
 from alta_projects.models.project import Project
 from alta_projects.models.reading import Reading, Wishes
 from alta_projects.repositories.items import ItemRepository
-from figures import Figure, note
+from figures import Cost, Figure, median_of, note, own_cpu_seconds
 from relay_stage import SCHEMA, Stage
 
 WRITERS = (1, 8, 16)
@@ -59,20 +58,24 @@ class Desk:
         await self.event(session, document)
         await session.execute(_NOTIFY)
 
-    async def rates(self, writers: int, rounds: int, seconds: float, ways: Mapping[str, Writing]) -> dict[str, float]:
-        """Return how many transactions a second each way makes, by turns, the median."""
-        found: dict[str, list[float]] = {name: [] for name in ways}
+    async def costs(self, writers: int, rounds: int, seconds: float, ways: Mapping[str, Writing]) -> dict[str, Cost]:
+        """Return what a transaction takes in each way, by turns, the medians; seconds are those of all writers."""
+        found: dict[str, list[Cost]] = {name: [] for name in ways}
         for _ in range(rounds):
             for name, writing in ways.items():
-                found[name].append(await self._rate(writers, seconds, writing))
+                found[name].append(await self._cost(writers, seconds, writing))
             await self._stage.empty()
-        note(f"{writers} writers: " + ", ".join(f"{name} {sorted(map(round, rates))}" for name, rates in found.items()))
-        return {name: statistics.median(rates) for name, rates in found.items()}
+        rates = {name: sorted(round(1 / cost.seconds) for cost in costs) for name, costs in found.items()}
+        note(f"{writers} writers, transactions/s: " + ", ".join(f"{name} {several}" for name, several in rates.items()))
+        return {name: median_of(costs) for name, costs in found.items()}
 
-    async def _rate(self, writers: int, seconds: float, writing: Writing) -> float:
-        begun = time.perf_counter()
-        written = await asyncio.gather(*(self._write(begun + seconds, writing) for _ in range(writers)))
-        return sum(written) / (time.perf_counter() - begun)
+    async def _cost(self, writers: int, seconds: float, writing: Writing) -> Cost:
+        begun, spent = time.perf_counter(), self._cpu_seconds()
+        written = sum(await asyncio.gather(*(self._write(begun + seconds, writing) for _ in range(writers))))
+        return Cost((time.perf_counter() - begun) / written, (self._cpu_seconds() - spent) / written)
+
+    def _cpu_seconds(self) -> float:
+        return own_cpu_seconds() + self._stage.cpu_seconds()["postgres"]
 
     async def _write(self, until: float, writing: Writing) -> int:
         written = 0
@@ -108,7 +111,7 @@ async def desk(stage: Stage) -> AsyncIterator[Desk]:
             session.add(project)
         opened = Desk(stage, sessions, wakeup, project.id)
         # Connections, prepared statements, caches.
-        await opened.rates(MANY_WRITERS, 1, 1.0, {"warm-up": opened.event_with_wakeup})
+        await opened.costs(MANY_WRITERS, 1, 1.0, {"warm-up": opened.event_with_wakeup})
         yield opened
     finally:
         await stage.superuser.remove_listener("alta_outbox", _ignore)
@@ -124,9 +127,12 @@ async def overhead(stage: Stage, rounds: int, seconds: float) -> AsyncIterator[F
     """Measure transactions with row and event beside those with the row alone, and the wake-up beside both."""
     async with desk(stage) as opened:
         for writers in WRITERS:
-            rates = await opened.rates(writers, rounds, seconds, {"row": nothing, "event": opened.event})
-            yield Figure(f"relay.writing_with_{writers}", rates["event"], "transactions/s", rates["row"])
+            row, event = (
+                await opened.costs(writers, rounds, seconds, {"row": nothing, "event": opened.event})
+            ).values()
+            yield Figure(f"relay.writing_with_{writers}", 1 / event.seconds, "transactions/s", 1 / row.seconds)
+        yield Figure("relay.cpu_of_writing", 1e6 * event.cpu_seconds, "CPU us/transaction", 1e6 * row.cpu_seconds)
         ways = {"silent": opened.event, "wakeup": opened.event_with_wakeup, "notify": opened.event_with_notify}
-        rates = await opened.rates(MANY_WRITERS, rounds, seconds, ways)
-        yield Figure("relay.wakeup_of_writers", rates["wakeup"], "transactions/s", rates["silent"])
-        yield Figure("relay.notify_inside_transactions", rates["notify"], "transactions/s", rates["silent"])
+        silent, wakeup, notify = (await opened.costs(MANY_WRITERS, rounds, seconds, ways)).values()
+        yield Figure("relay.wakeup_of_writers", 1 / wakeup.seconds, "transactions/s", 1 / silent.seconds)
+        yield Figure("relay.notify_inside_transactions", 1 / notify.seconds, "transactions/s", 1 / silent.seconds)
