@@ -146,8 +146,10 @@ class Pipeline:
         busy = False
         if self._read_at() <= time.monotonic():
             await self._reader.read()
+            # Before anything else is asked: somebody may have been woken for this.
             self.feed()
             await self._reader.observe()
+            await self._reader.look()
             busy = True
         if self._striker.due_at <= time.monotonic() or self._stopping:
             again_in = await self._striker.strike()

@@ -107,11 +107,15 @@ class Reader:
             return any(buffered[shard] <= half for shard in self._shards)
         return any(buffered[shard] <= half for shard in self._more)
 
-    async def read(self) -> int:
-        """Read what is due into the lanes; return how many events that brought."""
+    async def read(self) -> None:
+        """Read on, if there is more and room for it."""
         if self.can_read():
-            return await self._read_on()
-        return await self._look()
+            await self._read_on()
+
+    async def look(self) -> None:
+        """Read what is due, and find what no wake-up told of, when it is time to."""
+        if time.monotonic() >= self._look_at:
+            await self._look()
 
     async def observe(self) -> None:
         """See, now and then, whether what was read is all that there will be: then later reads begin after it."""
@@ -141,7 +145,7 @@ class Reader:
         events = min(BUFFER_EVENTS, int(BUFFER_BYTES / self._bytes_each))
         return max(_FEWEST_PER_SHARD, events // len(self._shards))
 
-    async def _read_on(self) -> int:
+    async def _read_on(self) -> None:
         lanes, share = self._lanes, self._share()
         candidates: Sequence[int] = self._shards if self._woken else tuple(self._more)
         wanted = self._wanted({shard: share - lanes.buffered[shard] for shard in candidates})
@@ -153,7 +157,7 @@ class Reader:
         self._note(wanted, events, settled)
         self._look_at = min(self._look_at, time.monotonic() + _LOOK_SECONDS)
         events.sort(key=_by_id)
-        return lanes.add(events)
+        lanes.add(events)
 
     def _wanted(self, limits: dict[int, int]) -> list[Wanted]:
         """Return where to begin in each shard, and what to pass over from there on."""
@@ -190,8 +194,7 @@ class Reader:
             size = sum(len(event.body) for event in events) / len(events)
             self._bytes_each = max(size, (size + self._bytes_each) / 2)
 
-    async def _look(self) -> int:
-        """Find what is due, and what no wake-up told of."""
+    async def _look(self) -> None:
         started = time.monotonic()
         known = self._lanes.known
         everything = started >= self._full_look_at
@@ -210,11 +213,11 @@ class Reader:
         self._look_at = started + max(self._poll_wait, min(1.0, 50 * took), 10 * took)
         due = [(one.shard, one.id) for one in found if one.is_due]
         if not due:
-            return 0
+            return
         free = max(_MOST_FOUND, BUFFER_EVENTS - self._lanes.buffered_total)
         events = await self._session.fetch_these(due[:free])
         events.sort(key=_by_id)
-        return self._lanes.add(events)
+        self._lanes.add(events)
 
     def _range(self, shard: int, everything: bool) -> tuple[int, int, int, int]:
         # Enough to show one that is not known, behind all that are.
