@@ -170,11 +170,12 @@ GIVE_BACK = "SELECT pg_advisory_unlock($1, shard) FROM unnest($2::integer[]) AS 
 
 # A relay speaks four times a second. One that does not (stopped by a signal, swapped out, cut off by a network that
 # loses packets) keeps its session, and with it its shards. A statement that runs for long, or waits for a lock, is not
-# silence: its relay publishes nothing meanwhile and is ended by nobody. One whose answer nobody reads is.
+# silence: its relay publishes nothing meanwhile and is ended by nobody. One whose answer nobody reads is, and so is a
+# transaction that nobody goes on with.
 END_SILENT = """
 SELECT a.pid, pg_terminate_backend(a.pid) AS ended FROM pg_catalog.pg_stat_activity a
 WHERE a.pid = ANY ($1::integer[]) AND a.pid <> pg_backend_pid() AND a.usename = current_user
   AND a.datname = current_database() AND a.application_name = current_setting('application_name')
   AND a.state_change < clock_timestamp() - make_interval(secs => $2::float8)
-  AND (a.state = 'idle' OR a.wait_event = 'ClientWrite')
+  AND (a.state LIKE 'idle%' OR a.wait_event_type = 'Client')
 """

@@ -1,6 +1,7 @@
 import asyncio
 
 import orjson
+import pytest
 
 from alta_common.outbox.table import SHARDS
 from alta_common.testing import eventually
@@ -51,12 +52,17 @@ async def _own_all(*owners: ShardOwner) -> bool:
     return sorted(shard for owner in owners for shard in owner.owned) == list(range(SHARDS))
 
 
-async def test_a_silent_session_is_ended_and_one_that_waits_is_not(tables: FreshDatabase, writer) -> None:
+@pytest.mark.parametrize("stopped_in", ["nothing", "a transaction"])
+async def test_a_silent_session_is_ended_and_one_that_waits_is_not(
+    tables: FreshDatabase, writer, stopped_in: str
+) -> None:
     sessions = [await OutboxSession.open(tables.settings("relay"), "projects") for _ in range(3)]
     silent, waiting, ours = sessions
     owners = [ShardOwner(session) for session in sessions]
     for owner in owners:
         await owner.join()
+    if stopped_in == "a transaction":
+        await silent.ask("BEGIN")
     async with writer.superuser.transaction():
         # A statement that is not answered for longer than the other session is silent.
         await writer.superuser.execute("LOCK TABLE projects.outbox_pending")
