@@ -42,7 +42,8 @@ class Observer:
         """Let nobody hear the writers' events, not even the system's own queue for them."""
 
         async def act(channel: AbstractChannel) -> None:
-            for name in (_QUEUE, EMAIL_QUEUE):
+            # Ours last: what is heard by the other one only would be confirmed, and we should miss it.
+            for name in (EMAIL_QUEUE, _QUEUE):
                 queue = await channel.get_queue(name)
                 await queue.unbind(EXCHANGE, ProjectCreated.ROUTING_KEY)
 

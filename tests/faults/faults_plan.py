@@ -74,7 +74,8 @@ def rounds(seed: str, count: int) -> list[Step]:
 def refusals(seed: str, count: int) -> list[Step]:
     """Return refusals, most of them while something else is struck."""
     rng = Random(f"{seed}-refusals")
-    others = [*_RELAY, Kind.CONNECTIONS_CLOSED, *_POSTGRES]
+    # Nothing that makes a relay connect to the broker: it would bind the system's queue again, behind our back.
+    others = [Kind.RELAY_FROZEN, *_POSTGRES]
     return [(Kind.UNHEARD,), *((Kind.UNHEARD, rng.choice(others)) for _ in range(count))]
 
 

@@ -14,7 +14,7 @@ import structlog
 
 from alta_stack.processes import StackError
 from faults_consumers import prepared_consumers
-from faults_messages import POISON
+from faults_messages import AT_ONCE, POISON
 from faults_plan import consumer_rounds, refusals, rounds
 from faults_report import print_table, tell
 from faults_scenario import Outcome, Size, prepared
@@ -83,7 +83,9 @@ def _reported(outcome: Outcome, size: Size) -> list[str]:
 async def _consumers(servers: PrivateServers, seed: str, options: argparse.Namespace, partitions: int) -> list[str]:
     print("\n== consumers" + (f" that keep order, over {partitions} partitions" if partitions else ""))
     folder = FOLDER / f"logs-of-consumers-{partitions}"
-    async with prepared_consumers(servers, folder, seed, list(POISON), partitions) as scenario:
+    # One that fails for ever would hold up its partition, by design.
+    poison = AT_ONCE if partitions else list(POISON)
+    async with prepared_consumers(servers, folder, seed, poison, partitions) as scenario:
         problems = await scenario.run(consumer_rounds(seed, options.rounds), options.messages, tell)
     print_table(scenario.happened, scenario.strikes.notes)
     published, dead = len(scenario.publisher.published), len(scenario.dead)
