@@ -64,7 +64,6 @@ class Desk:
         for _ in range(rounds):
             for name, writing in ways.items():
                 found[name].append(await self._cost(writers, seconds, writing))
-            await self._stage.empty()
         rates = {name: sorted(round(1 / cost.seconds) for cost in costs) for name, costs in found.items()}
         note(f"{writers} writers, transactions/s: " + ", ".join(f"{name} {several}" for name, several in rates.items()))
         return {name: median_of(costs) for name, costs in found.items()}
@@ -105,12 +104,13 @@ async def desk(stage: Stage) -> AsyncIterator[Desk]:
     engine = create_engine(settings, application_name="benchmark")
     sessions, wakeup = create_sessions(engine), OutboxWakeup(engine, SCHEMA)
     project = Project.new("Letters", None, {}, new_id())
+    await stage.empty()
     await stage.superuser.add_listener("alta_outbox", _ignore)
     try:
         async with sessions.begin() as session:
             session.add(project)
         opened = Desk(stage, sessions, wakeup, project.id)
-        # Connections, prepared statements, caches.
+        # Connections, prepared statements, caches; emptied tables would make all of it necessary again.
         await opened.costs(MANY_WRITERS, 1, 1.0, {"warm-up": opened.event_with_wakeup})
         yield opened
     finally:
