@@ -16,7 +16,7 @@ from relay_stage import Relay, Stage, relays
 
 AGGREGATES = 10_000
 FEW_AGGREGATES = 10
-NAIVE_EVENTS = 1000
+NAIVE_EVENTS = 500
 MILLION = 1_000_000
 
 
