@@ -79,6 +79,7 @@ def refusals(seed: str, count: int) -> list[Step]:
     return [(Kind.UNHEARD,), *((Kind.UNHEARD, rng.choice(others)) for _ in range(count))]
 
 
-def consumer_rounds(seed: str, count: int) -> list[Step]:
-    """Return every kind `count` times."""
-    return [step for number in range(count) for step in shuffled(f"{seed}-{number}", list(ConsumerKind))]
+def consumer_rounds(seed: str, count: int, *, ordered: bool) -> list[Step]:
+    """Return every kind `count` times; to ordered consumers what their order is said to survive (ADR 0017)."""
+    kinds = [kind for kind in ConsumerKind if not (ordered and kind is ConsumerKind.BROKER_KILLED)]
+    return [step for number in range(count) for step in shuffled(f"{seed}-{number}", kinds)]
