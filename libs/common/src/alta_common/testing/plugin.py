@@ -8,10 +8,13 @@ A service's conftest.py overrides `database` with its migrations applied:
 """
 
 import asyncio
+import logging
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Protocol
 
 import pytest
+import structlog
 
 from alta_common.testing.postgres import DatabaseMaker, FreshDatabase, Migrations
 from alta_common.testing.rabbitmq import Management
@@ -28,6 +31,23 @@ class MakeDatabase(Protocol):
     async def __call__(self, migrations: Migrations = ()) -> FreshDatabase:
         """Make one."""
         ...
+
+
+@pytest.fixture(autouse=True)
+def kept_logs() -> Iterator[None]:
+    """Takes back what a test does to the logs of the process: a command that runs in it sets them up as its own."""
+    root, hook = logging.getLogger(), sys.excepthook
+    level, handlers = root.level, list(root.handlers)
+    configured, config = structlog.is_configured(), structlog.get_config()
+    yield
+    structlog.reset_defaults()
+    if configured:
+        structlog.configure(**config)
+    sys.excepthook = hook
+    root.setLevel(level)
+    # pytest's own handlers come and go with each phase of a test.
+    ours = [one for one in root.handlers if type(one).__module__.startswith("alta_") and one not in handlers]
+    root.handlers = [one for one in root.handlers if one not in ours]
 
 
 @pytest.fixture(scope="session")
