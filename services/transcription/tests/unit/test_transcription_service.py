@@ -133,6 +133,19 @@ async def test_the_language_reaches_the_engine_and_its_file_is_gone_afterwards(w
     assert not path.exists()
 
 
+@pytest.mark.parametrize(("asked", "heard"), [(None, "mixed"), ("mixed", "mixed"), ("separate", "separate")])
+async def test_how_channels_are_heard_reaches_the_engine(
+    asked: str | None, heard: str, world: World, a_request
+) -> None:
+    request = a_request(channels=asked)
+    world.storage.objects[request.object_key] = b"hello there"
+
+    await world.service.transcribe(request)
+
+    ((_, options),) = world.engine.heard
+    assert options.channels == heard
+
+
 async def test_a_request_that_comes_twice_is_answered_twice_alike_and_worked_on_once(world: World, request_) -> None:
     await world.service.transcribe(request_)
     await world.service.transcribe(request_)

@@ -14,6 +14,9 @@ EXCHANGE = "projects.events"
 CancelReason = Literal["cancelled", "deleted", "superseded", "deadline"]
 """Why a run's result is not wanted any more: its owner said so, the item is gone, a newer run has begun, it is late."""
 
+Channels = Literal["mixed", "separate"]
+"""How a recording of several channels is heard: all as one, or each by itself, as the two sides of a telephone call."""
+
 
 class ProjectCreated(Event):
     """A project exists."""
@@ -101,6 +104,7 @@ class VoiceTranscriptionRequested(Event):
     language: str | None = None
     engine: str | None = Field(default=None, description="The engine asked for; none: the deployment's own choice.")
     deadline_at: datetime | None = Field(default=None, description="When it is too late for a result; none: never.")
+    channels: Channels | None = Field(default=None, description="How several channels are heard; none: mixed.")
 
     @property
     def aggregate_id(self) -> UUID:

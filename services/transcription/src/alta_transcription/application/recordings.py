@@ -38,7 +38,12 @@ class Recordings(Kind[VoiceTranscriptionRequested, SpeechEngine, Transcription, 
         self, request: VoiceTranscriptionRequested, checkpoint: Checkpoint, operations: Operations
     ) -> SpeechOptions:
         """Return what the request asks for."""
-        return SpeechOptions(language=request.language, checkpoint=checkpoint, operations=operations)
+        return SpeechOptions(
+            language=request.language,
+            checkpoint=checkpoint,
+            operations=operations,
+            channels=request.channels or "mixed",
+        )
 
     async def read(
         self, engine: SpeechEngine, source: SourceFile, options: SpeechOptions, progress: Callable[[float, float], None]

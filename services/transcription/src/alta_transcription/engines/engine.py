@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from alta_common.contracts.projects import Channels
 from alta_common.contracts.results import EngineInfo, Segment
 from alta_common.engines.checkpoints import Checkpoint, NoCheckpoint
 from alta_common.engines.operations import NoOperations, Operations
@@ -22,11 +23,13 @@ class SpeechOptions:
     """What the request asks of an engine, and where it keeps what is done of a long work.
 
     `language` is the one spoken (BCP 47), where it was said. `operations` remembers work that was given to others.
+    With `channels` "separate", who speaks in a segment of a recording of several is "channel 1", "channel 2" and so on.
     """
 
     language: str | None = None
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
     operations: Operations = field(default_factory=NoOperations)
+    channels: Channels = "mixed"
 
 
 @dataclass(frozen=True)
