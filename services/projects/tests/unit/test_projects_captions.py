@@ -25,7 +25,7 @@ STORY = (
 
 
 def text_of(cues: list[Cue]) -> str:
-    return " ".join(" ".join(cue.lines) for cue in cues)
+    return " ".join(line.removeprefix("- " * (len(cue.speakers) - 1)) for cue in cues for line in cue.lines)
 
 
 def assert_kept(cues: list[Cue]) -> None:
@@ -33,8 +33,8 @@ def assert_kept(cues: list[Cue]) -> None:
     for cue in cues:
         assert 1 <= len(cue.lines) <= 2
         assert all(0 < columns(line) <= 42 for line in cue.lines)
-        assert 0 < cue.end_ms - cue.start_ms <= 7000
-    assert all(one.end_ms <= other.start_ms for one, other in pairwise(cues))
+        assert 833 <= cue.end_ms - cue.start_ms <= 7000
+    assert all(one.end_ms + 80 <= other.start_ms for one, other in pairwise(cues))
 
 
 def test_captions_end_where_sentences_and_clauses_do(make: Any) -> None:
@@ -94,13 +94,91 @@ def test_no_caption_reaches_over_a_long_pause_or_two_speakers(make: Any) -> None
     cues = cues_of(
         make.transcript(
             make.segment("and then", 0, speaker="A"),
-            make.segment("he said", 2000, speaker="A"),
-            make.segment("yes", 2600, speaker="B"),
+            make.segment("he said to me", 2000, speaker="A"),
+            make.segment("yes I do see", 3200, speaker="B"),
         )
     )
 
-    assert [cue.lines for cue in cues] == [["and then"], ["he said"], ["yes"]]
-    assert [cue.speaker for cue in cues] == ["A", "A", "B"]
+    assert_kept(cues)
+    assert [cue.lines for cue in cues] == [["and then"], ["he said to me"], ["yes I do see"]]
+    assert [cue.speakers for cue in cues] == [("A",), ("A",), ("B",)]
+
+
+def test_the_last_caption_comes_earlier_when_the_recording_ends_too_soon(make: Any) -> None:
+    cues = cues_of(make.transcript(make.segment("See you.", 0), make.segment("Bye.", 9700), duration_ms=10_000))
+
+    assert_kept(cues)
+    assert (cues[-1].start_ms, cues[-1].end_ms) == (10_000 - 833, 10_000)
+
+
+def test_the_last_caption_outlasts_the_recording_when_there_is_no_room_before_it(make: Any) -> None:
+    told = make.segment("All that I want to say is that it is perfectly fine.", 0, pace_ms=200, speaker="A")
+    cues = cues_of(make.transcript(told, make.segment("Bye.", 2500, speaker="B"), duration_ms=2800))
+
+    assert_kept(cues)
+    # "fine." is said until 2400.
+    assert (cues[-1].start_ms, cues[-1].end_ms) == (2480, 2480 + 833)
+
+
+def test_who_speaks_while_another_does_is_shown_when_it_is_said(make: Any) -> None:
+    told = "I went down to the market, because I wanted some very good apples. They had none, so I left."
+    result = make.transcript(
+        make.segment(told, 0, pace_ms=500, speaker="A"), make.segment("Yes exactly", 2000, pace_ms=300, speaker="B")
+    )
+
+    cues = cues_of(result)
+
+    assert_kept(cues)
+    assert [(cue.start_ms, cue.lines) for cue in cues] == [
+        (0, ["I went down to the market,"]),
+        (2000, ["Yes exactly"]),
+        (3000, ["because I wanted some very good apples."]),
+        (6500, ["They had none, so I left."]),
+    ]
+
+
+def test_words_of_unnamed_people_who_speak_at_once_are_not_mixed(make: Any) -> None:
+    cues = cues_of(
+        make.transcript(make.segment("one two three four five six seven", 0), make.segment("Yes exactly", 700))
+    )
+
+    assert_kept(cues)
+    assert [cue.lines for cue in cues] == [["one two three four five six seven"], ["Yes exactly"]]
+
+
+def test_two_who_answer_each_other_quickly_share_a_caption(make: Any) -> None:
+    result = make.transcript(
+        make.segment("Are you sure about it?", 0, speaker="A"),
+        make.segment("Yes.", 4000, speaker="B"),
+        make.segment("No.", 4350, speaker="C"),
+        make.segment("One of you has to be wrong.", 4700, speaker="A"),
+    )
+
+    cues = cues_of(result)
+
+    assert_kept(cues)
+    assert [cue.lines for cue in cues] == [
+        ["Are you sure about it?"],
+        ["- Yes.", "- No."],
+        ["One of you has to be wrong."],
+    ]
+    assert cues[1].speakers == ("B", "C")
+    assert "<v B>- Yes.</v>\n<v C>- No.</v>\n" in vtt(result)
+    assert "- Yes.\n- No.\n" in srt(result)
+    assert [caption.text for caption in webvtt.from_string(vtt(result))] == ["\n".join(cue.lines) for cue in cues]
+
+
+def test_who_is_answered_in_a_pause_goes_on_in_a_caption_of_their_own(make: Any) -> None:
+    words = [
+        SpokenWord(start_ms=start, end_ms=start + 300, text=text, confidence=None)
+        for text, start in (("Are", 0), ("you", 300), ("coming?", 600), ("Good.", 2300))
+    ]
+    question = make.segment("Are you coming? Good.", 0, words=words, speaker="A", end_ms=2600)
+
+    cues = cues_of(make.transcript(question, make.segment("Yes I am.", 1000, speaker="B"), duration_ms=10_000))
+
+    assert_kept(cues)
+    assert [cue.lines for cue in cues] == [["Are you coming?"], ["Yes I am."], ["Good."]]
 
 
 def test_segments_without_words_are_spread_over_their_time(make: Any) -> None:
@@ -142,14 +220,20 @@ def test_words_of_no_length_still_give_captions_in_order(make: Any, pace_ms: int
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.text("abW.,!? \x00中", max_size=60), st.integers(0, 20_000), st.integers(0, 3000), st.booleans()),
+        st.tuples(
+            st.text("abW.,!? \x00中", max_size=60),
+            st.integers(0, 20_000),
+            st.integers(0, 3000),
+            st.booleans(),
+            st.sampled_from([None, "A", "B"]),
+        ),
         max_size=6,
     )
 )
-def test_whatever_was_said_the_rules_are_kept(make: Any, said: list[tuple[str, int, int, bool]]) -> None:
+def test_whatever_was_said_the_rules_are_kept(make: Any, said: list[tuple[str, int, int, bool, str | None]]) -> None:
     segments = [
-        make.segment(text, start, pace_ms=pace, **({} if has_words else {"words": []}))
-        for text, start, pace, has_words in said
+        make.segment(text, start, pace_ms=pace, speaker=speaker, **({} if has_words else {"words": []}))
+        for text, start, pace, has_words, speaker in said
     ]
     result = make.transcript(*segments)
 

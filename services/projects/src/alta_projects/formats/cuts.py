@@ -5,8 +5,10 @@ length of the recording: ten hours take seconds.
 """
 
 import math
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from alta_projects.formats.spoken import TimedWord
 from alta_projects.formats.strings import columns
@@ -35,6 +37,8 @@ _SENTENCE_END_INSIDE = 1.5
 _ONE_WORD = 0.5
 _TOO_SHORT = 3.0
 _TOO_FAST = 1.5
+# For each second that is still said of a caption after another has begun to speak: theirs takes its place.
+_TALKED_OVER_A_SECOND = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +57,47 @@ class Limits:
 
 
 def cut(words: list[TimedWord], limits: Limits) -> list[list[TimedWord]]:
-    """Return `words` in captions; only a single word may last longer than `limits` say."""
-    return [phrase for first, end in _runs(words) for phrase in _Run(words, first, end, limits).phrases()]
+    """Return `words` in captions of one voice each, in the order of their first words.
+
+    Only a single word may last longer than `limits` say.
+    """
+    places_of: defaultdict[int, list[int]] = defaultdict(list)
+    for place, word in enumerate(words):
+        places_of[word.voice].append(place)
+    runs = [_Run(words, run, limits) for places in places_of.values() for run in _runs(words, places)]
+    phrases = [phrase for run in runs for phrase in run.phrases()]
+    return sorted(phrases, key=lambda phrase: phrase[0].start_ms)
 
 
-def _runs(words: list[TimedWord]) -> Iterator[tuple[int, int]]:
-    """Yield the stretches that no caption may reach over: one speaker, without a long pause."""
+def _runs(words: list[TimedWord], places: list[int]) -> Iterator[list[int]]:
+    """Yield the stretches of one voice that no caption may reach over: without a long pause or another's turn."""
     first = 0
-    for i in range(1, len(words)):
-        if words[i].start_ms - words[i - 1].end_ms >= _LONG_PAUSE_MS or words[i].speaker != words[i - 1].speaker:
-            yield first, i
+    for i in range(1, len(places)):
+        before, after = words[places[i - 1]], words[places[i]]
+        pause_ms = after.start_ms - before.end_ms
+        # Who is talked over goes on; who has paused meanwhile has been answered.
+        is_answered = places[i] > places[i - 1] + 1 and (before.ends_segment or pause_ms >= _PAUSE_MS)
+        if pause_ms >= _LONG_PAUSE_MS or is_answered:
+            yield places[first:i]
             first = i
-    if words:
-        yield first, len(words)
+    yield places[first:]
 
 
 class _Run:
-    """The cheapest way to cut `words[first:end]`."""
+    """The cheapest way to cut the words at `places`, which one voice says."""
 
-    def __init__(self, words: list[TimedWord], first: int, end: int, limits: Limits) -> None:
-        self._words = words[first:end]
+    def __init__(self, words: list[TimedWord], places: Sequence[int], limits: Limits) -> None:
+        self._words = [words[place] for place in places]
         self._limits = limits
         self._widths = [columns(word.text) for word in self._words]
         self._cut_costs = [self._cut_cost(i) for i in range(len(self._words))]
         self._ends_sentence = [_ends_sentence(word.text) for word in self._words]
-        last = words[end].start_ms if end < len(words) else self._words[-1].end_ms + limits.longest_ms
+        # When others begin to speak after each word but the last; infinity where they do not.
+        self._interruptions = [
+            words[before + 1].start_ms if after > before + 1 else math.inf for before, after in pairwise(places)
+        ]
+        following = places[-1] + 1
+        last = words[following].start_ms if following < len(words) else self._words[-1].end_ms + limits.longest_ms
         self._next_starts = [*(word.start_ms for word in self._words[1:]), last]
 
     def phrases(self) -> list[list[TimedWord]]:
@@ -113,6 +133,8 @@ class _Run:
                 return
             cost = _CAPTION + self._cut_costs[i] + _SENTENCE_END_INSIDE * sentences_inside
             cost += _ONE_WORD if i == first else 0.0
+            talked_over_ms = self._words[i].end_ms - min(self._interruptions[first:i], default=math.inf)
+            cost += _TALKED_OVER_A_SECOND * max(0.0, talked_over_ms / 1000)
             yield i + 1, cost + self._haste(self._next_starts[i] - start_ms, width)
             sentences_inside += self._ends_sentence[i]
 

@@ -1,7 +1,8 @@
 """The words of a transcript as captions need them: in time, clean, none wider than a line."""
 
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alta_common.contracts.results import Segment, SpokenWord, TranscriptResult
 from alta_projects.formats.strings import columns, one_line, spaces_before
@@ -9,7 +10,10 @@ from alta_projects.formats.strings import columns, one_line, spaces_before
 
 @dataclass(frozen=True, slots=True)
 class TimedWord:
-    """A word: never before the one before it, `is_apart` when a space stands before it."""
+    """A word: `is_apart` when a space stands before it.
+
+    `voice` tells who talk at the same time apart, even where the engine does not name them.
+    """
 
     text: str
     start_ms: int
@@ -17,19 +21,42 @@ class TimedWord:
     is_apart: bool
     speaker: str | None
     ends_segment: bool
+    voice: int = 0
 
 
 def timed_words(result: TranscriptResult, widest: int) -> list[TimedWord]:
-    """Return the words of a transcript in the order of time, cut to at most `widest` columns each."""
+    """Return the words of a transcript in the order of time, cut to at most `widest` columns each.
+
+    Those of one voice stay in the order in which they were said.
+    """
     words: list[TimedWord] = []
-    earliest = 0
+    last_words: dict[int, TimedWord] = {}
+    voices: defaultdict[str | None, list[int]] = defaultdict(list)
     for segment in sorted(result.segments, key=lambda segment: segment.start_ms):
-        for word in _of_segment(segment, widest):
-            start_ms = max(word.start_ms, earliest)
-            end_ms = max(word.end_ms, start_ms)
-            words.append(TimedWord(word.text, start_ms, end_ms, word.is_apart, word.speaker, word.ends_segment))
-            earliest = start_ms
-    return words
+        said = _in_order(_of_segment(segment, widest))
+        if not said:
+            continue
+        mine = voices[said[0].speaker]
+        # Who still talks has another voice than who begins: the words of two sentences are not to be mixed.
+        voice = next((voice for voice in mine if last_words[voice].start_ms <= said[0].start_ms), None)
+        if voice is None:
+            voice = len(last_words)
+            mine.append(voice)
+        said = [replace(word, voice=voice) for word in said]
+        last_words[voice] = said[-1]
+        words += said
+    return sorted(words, key=lambda word: word.start_ms)
+
+
+def _in_order(words: Iterator[TimedWord]) -> list[TimedWord]:
+    """Return the words of a segment, none before the one before it."""
+    ordered: list[TimedWord] = []
+    earliest = 0
+    for word in words:
+        start_ms = max(word.start_ms, earliest)
+        ordered.append(replace(word, start_ms=start_ms, end_ms=max(word.end_ms, start_ms)))
+        earliest = start_ms
+    return ordered
 
 
 def _of_segment(segment: Segment, widest: int) -> Iterator[TimedWord]:

@@ -12,9 +12,20 @@ def vtt(result: TranscriptResult) -> str:
 
 
 def _cue(cue: Cue) -> str:
-    voice = f"<v {escape(cue.speaker, quote=False)}>" if cue.speaker else ""
-    text = escape("\n".join(cue.lines), quote=False)
-    return f"{_time(cue.start_ms)} --> {_time(cue.end_ms)}\n{voice}{text}\n"
+    if len(cue.speakers) == 1:
+        text = _voice(cue.speakers[0]) + escape("\n".join(cue.lines), quote=False)
+    else:
+        text = "\n".join(_line(line, speaker) for line, speaker in zip(cue.lines, cue.speakers, strict=True))
+    return f"{_time(cue.start_ms)} --> {_time(cue.end_ms)}\n{text}\n"
+
+
+def _line(line: str, speaker: str | None) -> str:
+    # Only a voice that is all of a cue need not be closed.
+    return _voice(speaker) + escape(line, quote=False) + ("</v>" if speaker else "")
+
+
+def _voice(speaker: str | None) -> str:
+    return f"<v {escape(speaker, quote=False)}>" if speaker else ""
 
 
 def _time(moment_ms: int) -> str:
