@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -43,11 +44,17 @@ def hear(path: Path, *, language: str | None = None, max_seconds: float = 3600) 
     return Hearing(summary, [message.value for message in messages], reporter.units)
 
 
+LONGEST_WORD_MS = 2500
+
+
 def times_grow(segments: list[Segment], duration_ms: int) -> bool:
+    """Whether words follow each other within their segments, each of them as long as a word is."""
     moments = [moment for segment in segments for word in segment.words for moment in (word.start_ms, word.end_ms)]
     starts = [segment.start_ms for segment in segments]
     inside = all(s.start_ms <= w.start_ms <= w.end_ms <= s.end_ms for s in segments for w in s.words)
-    return moments == sorted(moments) and starts == sorted(starts) and inside and max(moments) <= duration_ms
+    short = all(word.end_ms - word.start_ms <= LONGEST_WORD_MS for segment in segments for word in segment.words)
+    in_order = moments == sorted(moments) and starts == sorted(starts)
+    return in_order and inside and short and max(moments) <= duration_ms
 
 
 @pytest.mark.parametrize(
@@ -101,6 +108,32 @@ def test_a_recording_is_heard_with_times_confidences_and_progress(note, note_tex
     assert done[-1] == pytest.approx(found.reports[-1].total_seconds, abs=0.1)
     assert found.units == 17
     assert found.summary.cpu_seconds > 0
+
+
+def test_words_are_heard_when_they_are_said_however_long_the_silence_before(tmp_path: Path, speech, encode) -> None:
+    # The note, cut in its pauses, and a word of each phrase.
+    cuts = [0.0, 1.35, 4.7, 9.0, 11.45, speech.size / SAMPLE_RATE]
+    marks = ["morning", "march", "clean", "broken", "month"]
+    silence = 20.0
+    phrases = [speech[int(a * SAMPLE_RATE) : int(b * SAMPLE_RATE)] for a, b in pairwise(cuts)]
+    pause = np.zeros(int(silence * SAMPLE_RATE), np.float32)
+    path = encode(tmp_path / "a.flac", "flac", "flac", samples=[part for phrase in phrases for part in (phrase, pause)])
+
+    found = hear(path)
+
+    spans = [(a + n * silence, b + n * silence) for n, (a, b) in enumerate(pairwise(cuts))]
+    assert times_grow(found.segments, found.summary.duration_ms)
+    assert not any(segment.low_confidence for segment in found.segments)
+    # No segment reaches over a silence, and each begins and ends with its words.
+    assert all(any(within(s.start_ms, s.end_ms, span) for span in spans) for s in found.segments)
+    assert all((s.start_ms, s.end_ms) == (s.words[0].start_ms, s.words[-1].end_ms) for s in found.segments)
+    for mark, span in zip(marks, spans, strict=True):
+        said = [w for s in found.segments for w in s.words if w.text.lower().strip(",.") == mark]
+        assert [within(word.start_ms, word.end_ms, span) for word in said] == [True], mark
+
+
+def within(start_ms: int, end_ms: int, span: tuple[float, float]) -> bool:
+    return span[0] - 0.5 <= start_ms / 1000 and end_ms / 1000 <= span[1] + 0.5
 
 
 def tone() -> np.ndarray:

@@ -73,9 +73,16 @@ def test_phrases_far_apart_share_a_window_and_keep_their_times() -> None:
     (window,) = windows_of(voice, voice.size * FRAME)
 
     assert window.seconds == pytest.approx(6, abs=0.2)
-    assert window.moment(1.0) == pytest.approx(60.5, abs=0.1)
-    assert window.moment(4.0) == pytest.approx(162.5, abs=0.1)
-    assert window.moment(99.0) == window.end_seconds
+    assert window.place(1.0, 1.5) == (0, pytest.approx(60.5, abs=0.1), pytest.approx(61.0, abs=0.1))
+    assert window.place(4.0, 4.4) == (1, pytest.approx(162.5, abs=0.1), pytest.approx(162.9, abs=0.1))
+    assert window.place(98.0, 99.0) == (1, window.end_seconds, window.end_seconds)
+
+
+def test_a_word_lies_on_one_side_of_a_silence() -> None:
+    window = Window(((0, 3 * SAMPLE_RATE), (50 * SAMPLE_RATE, 52 * SAMPLE_RATE)))
+
+    assert window.place(2.2, 3.4) == (0, 2.2, 3.0)
+    assert window.place(2.6, 3.8) == (1, 50.0, 50.8)
 
 
 def test_the_samples_of_a_window_are_those_of_its_stretches() -> None:

@@ -17,12 +17,13 @@ class Clock:
     def place(self, heard: HeardSegment, chunk_seconds: float, chunk_end: int) -> Segment:
         """Return a segment of the chunk that begins at `chunk_seconds` and ends before the sample `chunk_end`."""
         latest_ms = round(chunk_end * 1000 / SAMPLE_RATE)
-        start_ms = self._moment(heard.start, chunk_seconds, latest_ms)
         words = [self._word(word, chunk_seconds, latest_ms) for word in heard.words]
-        end_ms = max(self._moment(heard.end, chunk_seconds, latest_ms), start_ms, *(word.end_ms for word in words))
         if words:
-            start_ms = min(start_ms, words[0].start_ms)
-        self.last_ms = max(self.last_ms, end_ms)
+            start_ms, end_ms = words[0].start_ms, words[-1].end_ms
+        else:
+            start_ms = self._moment(heard.start, chunk_seconds, latest_ms)
+            end_ms = max(start_ms, self._moment(heard.end, chunk_seconds, latest_ms))
+        self.last_ms = end_ms
         return Segment(
             start_ms=start_ms,
             end_ms=end_ms,

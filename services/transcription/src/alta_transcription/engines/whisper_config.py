@@ -14,7 +14,7 @@ times as much where the language is not the model's, and found no more words."""
 
 SAMPLES_ABOVE_ZERO = 2
 
-LISTENING = 2
+LISTENING = 3
 """The way in which sound is levelled and cut (`levels`, `voice`, `windows`): a result tells by what it was made."""
 
 

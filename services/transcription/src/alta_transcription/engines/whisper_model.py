@@ -1,6 +1,7 @@
 """faster-whisper as we run it. Imported in worker processes only: it loads a few hundred megabytes."""
 
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 import ctranslate2
@@ -79,7 +80,8 @@ class Listener:
             found, segments = self._transcribe(window.samples(loud), language)
             language = language or found
             believed = [one for one in segments if not _is_leftover(one, window)]
-            yield HeardWindow(window.end_seconds, language, [_heard(one, window, voice) for one in believed])
+            heard = [part for one in believed for part in _heard(one, window, voice)]
+            yield HeardWindow(window.end_seconds, language, heard)
 
     def _transcribe(self, samples: Samples, language: str | None) -> tuple[str | None, list[Any]]:
         # What is sampled above temperature 0 should be the same each time that a recording is transcribed.
@@ -111,18 +113,34 @@ def _is_leftover(segment: Any, window: Window) -> bool:
     return bool(is_tail and (segment.temperature > 0 or segment.avg_logprob < _POOR_LOG_PROBABILITY))
 
 
-def _heard(segment: Any, window: Window, voice: Voice) -> HeardSegment:
-    words = [
-        HeardWord(window.moment(word.start), window.moment(word.end), word.word.strip(), float(word.probability))
-        for word in segment.words or []
-        if word.word.strip()
-    ]
-    start, end = window.moment(segment.start), window.moment(segment.end)
+def _heard(segment: Any, window: Window, voice: Voice) -> Iterator[HeardSegment]:
+    """Yield what was heard of a segment in each stretch of the window: a silence in between has ended it."""
+    spoken = [word for word in segment.words or [] if word.word.strip()]
+    if not spoken:
+        yield _in_one_stretch(segment, segment.text, window.place(segment.start, segment.end)[1:], [], voice)
+    # The running maximum: words come in the order of their time.
+    stretches = list(accumulate((window.place(word.start, word.end)[0] for word in spoken), max))
+    for stretch in dict.fromkeys(stretches):
+        part = [word for word, lies_in in zip(spoken, stretches, strict=True) if lies_in == stretch]
+        words = [_word(word, window) for word in part]
+        text = segment.text if len(part) == len(spoken) else "".join(word.word for word in part)
+        yield _in_one_stretch(segment, text, (words[0].start, words[-1].end), words, voice)
+
+
+def _word(word: Any, window: Window) -> HeardWord:
+    _, start, end = window.place(word.start, word.end)
+    return HeardWord(start, end, word.word.strip(), float(word.probability))
+
+
+def _in_one_stretch(
+    segment: Any, text: str, place: tuple[float, float], words: list[HeardWord], voice: Voice
+) -> HeardSegment:
+    start, end = place
     heard = voice[int(start * FRAMES_A_SECOND) : max(1, round(end * FRAMES_A_SECOND))]
     return HeardSegment(
         start=start,
         end=end,
-        text=segment.text.strip(),
+        text=text.strip(),
         log_probability=float(segment.avg_logprob),
         no_speech_probability=float(segment.no_speech_prob),
         compression=float(segment.compression_ratio),

@@ -36,14 +36,26 @@ class Window:
         """Return its sound."""
         return np.concatenate([chunk[first:end] for first, end in self.stretches])
 
-    def moment(self, seconds: float) -> float:
-        """Return where in the chunk something is that was heard so many seconds into the window."""
-        rest = seconds * SAMPLE_RATE
-        for first, end in self.stretches:
-            if rest <= end - first:
-                return (first + rest) / SAMPLE_RATE
-            rest -= end - first
-        return self.end_seconds
+    def place(self, start: float, end: float) -> tuple[int, float, float]:
+        """Return where in the chunk it is that was heard from `start` to `end` seconds into the window.
+
+        The answer is (number of the stretch, from, to). What was heard at a joint lies in the stretch that holds its
+        middle, and ends where that ends: nobody says a word on both sides of a silence, but a model gives the silence
+        around a word to the word.
+        """
+        number, offset = self._stretch_at((start + end) / 2 * SAMPLE_RATE)
+        first, last = self.stretches[number]
+        begin, finish = (min(max(first + second * SAMPLE_RATE - offset, first), last) for second in (start, end))
+        return number, begin / SAMPLE_RATE, finish / SAMPLE_RATE
+
+    def _stretch_at(self, sample: float) -> tuple[int, int]:
+        """Return which stretch is heard at a sample of the window, and at which sample of the window it begins."""
+        offset = 0
+        for number, (first, end) in enumerate(self.stretches[:-1]):
+            if sample < offset + end - first:
+                return number, offset
+            offset += end - first
+        return len(self.stretches) - 1, offset
 
 
 def windows_of(voice: Voice, size: int) -> list[Window]:
