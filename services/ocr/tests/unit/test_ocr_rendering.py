@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pypdfium2
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
+from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from alta_common.engines.port import InputError
 from alta_ocr.engines.limits import DocumentLimits
@@ -58,6 +59,97 @@ def test_a_photograph_is_turned_as_its_camera_says(image_file: Save) -> None:
     assert frame.picture.shape == (300, 100, 3)
     assert frame.picture[10, 50].max() < 50
     assert frame.picture[290, 50].min() > 200
+
+
+SAVED_AS = {
+    "JPEG": {"quality": 95},
+    "PNG": {},
+    "WEBP": {"lossless": True},
+    "TIFF": {},
+    "TIFF of a fax": {"compression": "tiff_deflate"},
+}
+
+
+def corners() -> Image.Image:
+    """A picture of which no two corners are alike."""
+    across = Image.linear_gradient("L").rotate(90).resize((120, 80))
+    down = Image.linear_gradient("L").resize((120, 80))
+    return Image.merge("RGB", (across, down, Image.new("L", (120, 80), 40)))
+
+
+def as_taken(stored: Image.Image, orientation: int) -> Image.Image:
+    noted = stored.copy()
+    noted.getexif()[ExifTags.Base.Orientation] = orientation
+    taken = ImageOps.exif_transpose(noted)
+    assert taken is not None
+    return taken
+
+
+def shows(picture: np.ndarray, image: Image.Image) -> bool:
+    seen = np.asarray(image.convert("RGB"))[:, :, ::-1].astype(int)
+    return picture.shape == seen.shape and bool(np.abs(picture - seen).mean() < 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", SAVED_AS)
+def test_every_orientation_is_heeded_once(image_file: Save, kind: str, orientation: int) -> None:
+    note = Image.Exif()
+    note[ExifTags.Base.Orientation] = orientation
+    path = image_file(corners(), "noted", format=kind.split(maxsplit=1)[0], exif=note, **SAVED_AS[kind])
+    taken = as_taken(corners(), orientation)
+
+    frame = frame_of(path)
+    with ImageFile(path, LIMITS) as image:
+        is_upright = image.is_stored_upright(0)
+        original = image.original(0)
+
+    assert (frame.width, frame.height) == taken.size
+    assert shows(frame.picture, taken)
+    assert shows(np.asarray(original)[:, :, ::-1], taken)
+    assert is_upright is (orientation == 1)
+
+
+def test_frames_may_be_turned_each_in_its_own_way(tmp_path: Path) -> None:
+    path = tmp_path / "fax.tif"
+    with AppendingTiffWriter(str(path), new=True) as writer:
+        for orientation in (6, 3, 8):
+            corners().save(writer, "TIFF", tiffinfo={ExifTags.Base.Orientation: orientation})
+            writer.newFrame()
+
+    with ImageFile(path, LIMITS) as image:
+        frames = [image.frame(index) for index in range(3)]
+
+    for frame, orientation in zip(frames, (6, 3, 8), strict=True):
+        taken = as_taken(corners(), orientation)
+        assert (frame.width, frame.height) == taken.size
+        assert shows(frame.picture, taken)
+
+
+ODD_NOTES = {
+    "a width in letters": (ExifTags.Base.ImageWidth, b"\0\2", b"120\0"),
+    "a resolution in letters": (ExifTags.Base.XResolution, b"\0\2", b"072\0"),
+    "a maker of two numbers": (ExifTags.Base.Make, b"\0\3", b"\0\1\0\2"),
+}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("odd", ODD_NOTES)
+def test_a_photograph_whose_notes_have_odd_types_is_read_and_turned(image_file: Save, kind: str, odd: str) -> None:
+    tag, data_type, value = ODD_NOTES[odd]
+    count = 2 if data_type == b"\0\3" else 4
+    entries = [
+        struct.pack(">H2sI4s", tag, data_type, count, value),
+        struct.pack(">HHI4s", ExifTags.Base.Orientation, 3, 1, b"\0\6\0\0"),
+    ]
+    note = b"Exif\0\0MM\0*\0\0\0\x08\0\2" + b"".join(sorted(entries)) + bytes(4)
+    path = image_file(corners(), "photo", format=kind, exif=note, **SAVED_AS[kind])
+
+    frame = frame_of(path)
+    with ImageFile(path, LIMITS) as image:
+        original = image.original(0)
+
+    assert (frame.width, frame.height) == original.size == (80, 120)
+    assert shows(frame.picture, as_taken(corners(), 6))
 
 
 def test_what_is_transparent_is_white(image_file: Save) -> None:

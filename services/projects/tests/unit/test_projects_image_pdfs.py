@@ -10,6 +10,7 @@ import pypdfium2.raw as pdfium
 import pytest
 from pikepdf import Name, Pdf
 from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps
+from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from alta_projects.formats.errors import UnreadableOriginalError
 from alta_projects.formats.searchable.job import make_searchable
@@ -135,17 +136,49 @@ def test_colours_keep_their_profile(tmp_path: Path, searchable: Any) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_exif_is_heeded(tmp_path: Path, searchable: Any, kind: str, orientation: int) -> None:
     original, exif = tmp_path / "original", Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
-    picture().save(original, kind, exif=exif)
-    expected = ImageOps.exif_transpose(Image.open(original))
+    picture().save(original, kind, exif=exif, quality=95, dpi=(300, 300))
+    expected = as_taken(picture(), orientation)
 
     made = searchable(original, f"image/{kind.lower()}")
 
+    assert inches_of(made) == pytest.approx((expected.width / 300, expected.height / 300), abs=0.001)
     assert difference(shown(made, expected.size), expected) < 3
     assert words_on(made) == ["Page", "1"]
+
+
+def test_each_frame_is_turned_in_its_own_way_and_is_as_large_as_it_was(tmp_path: Path, searchable: Any) -> None:
+    original, orientations = tmp_path / "original.tif", (6, 3, 1, 8)
+    with AppendingTiffWriter(str(original), new=True) as writer:
+        for orientation in orientations:
+            note = {ExifTags.Base.Orientation: orientation}
+            picture().save(writer, "TIFF", tiffinfo=note, dpi=(200, 100), compression="tiff_lzw")
+            writer.newFrame()
+
+    made = searchable(original, "image/tiff", pages=4)
+
+    for number, orientation in enumerate(orientations, 1):
+        expected = as_taken(picture(), orientation)
+        inches = (240 / 200, 160 / 100)
+        assert inches_of(made, number) == pytest.approx(inches[::-1] if orientation > 4 else inches, abs=0.001)
+        assert difference(shown(made, expected.size, number), expected) < 3
+
+
+def as_taken(stored: Image.Image, orientation: int) -> Image.Image:
+    noted = stored.copy()
+    noted.getexif()[ExifTags.Base.Orientation] = orientation
+    taken = ImageOps.exif_transpose(noted)
+    assert taken is not None
+    return taken
+
+
+def inches_of(path: Path, number: int = 1) -> tuple[float, float]:
+    with pypdfium2.PdfDocument(path) as pdf:
+        width, height = pdf[number - 1].get_size()
+        return width / 72, height / 72
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])

@@ -1,6 +1,7 @@
 """Pages as images: what a person sees in the file, the right way up, in the size that was asked for."""
 
 import io
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,13 +72,30 @@ def is_red(image: Image.Image, across: float, down: float) -> bool:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_is_heeded(draw: Draw, orientation: int) -> None:
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_exif_is_heeded(draw: Draw, kind: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
-    content = saved(picture(), "JPEG", exif=exif, quality=95)
-    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+    noted = picture()
+    noted.getexif()[ExifTags.Base.Orientation] = orientation
+    expected = ImageOps.exif_transpose(noted)
+    content = saved(picture(), kind, exif=exif, quality=95)
 
-    assert difference(draw(content, "image/jpeg", width=expected.width), expected) < 3
+    drawn = draw(content, f"image/{kind.lower()}", width=expected.width)
+
+    assert drawn.size == expected.size
+    assert difference(drawn, expected) < 3
+
+
+def test_a_photograph_whose_notes_have_odd_types_is_drawn_and_turned(draw: Draw) -> None:
+    # Its width is written in letters; then that it is to be turned clockwise.
+    entries = struct.pack(">HHI4s", 256, 2, 4, b"240\0") + struct.pack(">HHI4s", 274, 3, 1, b"\0\6\0\0")
+    note = b"Exif\0\0MM\0*\0\0\0\x08\0\2" + entries + bytes(4)
+
+    drawn = draw(saved(picture(), "JPEG", exif=note, quality=95), "image/jpeg", width=160)
+
+    assert drawn.size == (160, 240)
+    assert difference(drawn, picture().rotate(-90, expand=True)) < 3
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
@@ -123,6 +141,7 @@ def test_a_frame_is_a_page(draw: Draw) -> None:
         ({"Rotate": 90}, 0, 0.5, (0.5, 0.2), (0.5, 0.8)),
         ({"Rotate": 90}, 270, 2, (0.2, 0.5), (0.8, 0.5)),
         ({"CropBox": Array([50, 0, 150, 100])}, 0, 1, (0.4, 0.5), (0.6, 0.5)),
+        ({"CropBox": Array([500, 500, 600, 600])}, 0, 2, (0.2, 0.5), (0.8, 0.5)),
         ({"CropBox": Array([0, 0, 100, 50]), "UserUnit": 3}, 180, 2, (0.5, 0.5), None),
     ],
     ids=str,

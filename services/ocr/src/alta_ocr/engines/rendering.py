@@ -1,6 +1,8 @@
 """Pages as pictures: PDF pages through pdfium, image files through Pillow. All are BGR, as the engine wants."""
 
+import struct
 import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +12,7 @@ import cv2
 import numpy as np
 import pi_heif
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from alta_common.engines.port import InputError
 from alta_ocr.engines.limits import (
@@ -32,8 +34,18 @@ _FORMATS = ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP", "HEIF")
 _CORRUPT = "The image is damaged: it cannot be decoded."
 _POINTS_PER_INCH = 72
 _AVERAGED_MODES = ("L", "LA", "RGB", "RGBA", "CMYK")
+_TURNS = {
+    # By EXIF's orientation (Exif 2.32, 4.6.4): what is done to the stored pixels to see them as they were taken.
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _ON_ITS_SIDE = (5, 6, 7, 8)
-"""EXIF orientations that swap width and height."""
+"""Orientations that swap width and height."""
 
 _UNREADABLE = (
     UnidentifiedImageError,
@@ -44,6 +56,9 @@ _UNREADABLE = (
     EOFError,
     LookupError,
     ArithmeticError,
+    AssertionError,
+    struct.error,
+    zlib.error,
     # libheif's, of what would take more memory than it allows itself.
     RuntimeError,
 )
@@ -115,27 +130,39 @@ class ImageFile:
         """Return one page, not larger than the engine looks at."""
         with _decoding():
             self._go_to(index)
-            width, height = self._image.size
-            if self._image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE:
-                width, height = height, width
-            if self._image.format == "JPEG":
-                # Decodes a large photograph at a half or a quarter of its size in the first place.
+            is_photograph, stored = self._image.format == "JPEG", self._image.size
+            if is_photograph:
+                # Decodes a large one at a half or a quarter of its size in the first place.
                 self._image.draft("RGB", (LONG_SIDE_PX, LONG_SIDE_PX))
-            return Frame(_shrunk(_bgr(_averaged(ImageOps.exif_transpose(self._image)))), width, height)
+            orientation = self._load()
+            width, height = stored if is_photograph else self._image.size
+            if orientation in _ON_ITS_SIDE:
+                width, height = height, width
+            return Frame(_shrunk(_bgr(_turned(_averaged(self._image), orientation))), width, height)
 
     def original(self, index: int) -> Image.Image:
         """Return one page in its own size, upright by its own account: black and white, gray or RGB."""
         with _decoding():
             self._go_to(index)
-            image = ImageOps.exif_transpose(self._image)
-            is_plain = image.mode in {"1", "L", "RGB"} and not image.has_transparency_data
-            return image if is_plain else Image.fromarray(_bgr(image)[:, :, ::-1])
+            image = _turned(self._image, self._load())
+            if image.mode in {"1", "L", "RGB"} and not image.has_transparency_data:
+                # Of a file's own image Pillow saves more than its pixels: tags that would turn it once more.
+                return image.copy() if image is self._image else image
+            return Image.fromarray(_bgr(image)[:, :, ::-1])
 
     def is_stored_upright(self, index: int) -> bool:
         """Say whether a page's pixels are in the order in which a viewer shows them. Checks its size, too."""
         with _decoding():
             self._go_to(index)
-            return bool(self._image.getexif().get(ExifTags.Base.Orientation, 1) == 1)
+            return _orientation_of(self._image) not in _TURNS
+
+    def _load(self) -> int:
+        """Decode the page; return the orientation that its pixels still have to be given.
+
+        Asked afterwards, because Pillow turns TIFF itself while it decodes, and takes the note away.
+        """
+        self._image.load()
+        return _orientation_of(self._image)
 
     def _go_to(self, index: int) -> None:
         if index:
@@ -145,6 +172,19 @@ class ImageFile:
             raise _too_large()
         if min(width, height) < MIN_SIDE_PX or max(width, height) > MAX_ASPECT * min(width, height):
             raise InputError("image_too_small", f"The image has {width} x {height} pixels: too few to read anything.")
+
+
+def _orientation_of(image: Image.Image) -> int:
+    try:
+        stated = image.getexif().get(ExifTags.Base.Orientation)
+    except _UNREADABLE:
+        return 1  # a note that cannot be read: the pixels may be fine
+    return int(stated) if stated in _TURNS else 1
+
+
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    # ImageOps.exif_transpose would write all of EXIF anew, and fails where a camera has got a type in it wrong.
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
 def _too_large() -> InputError:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pypdfium2
-from PIL import Image, ImageOps
+from PIL import Image
 
 from alta_common.workers.child import Reporter
 from alta_projects.formats.canonical import pages_of
@@ -87,6 +87,9 @@ def _from_pdf(original: Path, wanted: WantedImage) -> Image.Image:
         _require_page(wanted.number, len(pdf))
         pdf.init_forms()  # else what people wrote into a form's fields is not drawn
         page = pdf[wanted.number - 1]
+        if not all(page.get_size()):
+            # Its CropBox lies outside of its MediaBox. One without an extent counts as none.
+            page.set_cropbox(0, 0, 0, 0)
         width, height = page.get_size()
         if wanted.rotation % 180:
             width, height = height, width
@@ -105,7 +108,7 @@ def _from_image(original: Path, wanted: WantedImage) -> Image.Image:
         size = wanted.size_for(width, height)
         # A large photograph is decoded at a half or a quarter of its size in the first place.
         image.draft(None, (max(size), max(size)))
-        pixels = flattened(ImageOps.exif_transpose(image))
+        pixels = flattened(frame.upright())
         if wanted.rotation in _TURNS:
             pixels = pixels.transpose(_TURNS[wanted.rotation])
         # Black and white becomes gray when it is made smaller, or strokes get lost.

@@ -1,6 +1,8 @@
 """Image files as they are shown: frames, orientation, resolution."""
 
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,17 +20,42 @@ MOST_PIXELS = 40_000_000
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "HEIF")
 _AS_STORED = 1
 _ON_ITS_SIDE = (5, 6, 7, 8)
+_TURNS = {
+    # What is done to stored pixels to show them, by EXIF's orientation (Exif 2.32, 4.6.4).
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _PLAUSIBLE_RESOLUTION = (10.0, 10_000.0)
-_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, ArithmeticError, RuntimeError)
+_UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    EOFError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
 """What Pillow's and libheif's decoders raise about bytes that make no sense."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame of an image file, not decoded yet. `orientation` is EXIF's; 1: as it is stored."""
+    """A frame of an image file, which may not be decoded yet."""
 
     image: Image.Image
     orientation: int
+    """How the image's pixels still have to be turned, in EXIF's numbers; 1: they are as they are shown."""
+    resolution: tuple[float, float]
+    """Pixels per inch across and down as it is shown: 300 where the file says nothing sensible."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -36,17 +63,10 @@ class Frame:
         width, height = self.image.size
         return (height, width) if self.orientation in _ON_ITS_SIDE else (width, height)
 
-    @property
-    def resolution(self) -> tuple[float, float]:
-        """Return pixels per inch across and down as it is shown: 300 where the file says nothing sensible."""
-        try:
-            across, down = (float(one) for one in self.image.info["dpi"])
-        except (LookupError, TypeError, ValueError, ArithmeticError):
-            across = down = 0.0
-        least, most = _PLAUSIBLE_RESOLUTION
-        if not (least <= across <= most and least <= down <= most):
-            return (PIXELS_PER_INCH, PIXELS_PER_INCH)
-        return (down, across) if self.orientation in _ON_ITS_SIDE else (across, down)
+    def upright(self) -> Image.Image:
+        """Return the image as it is shown."""
+        # ImageOps.exif_transpose would write all of EXIF anew, and fails where a camera has got a type in it wrong.
+        return self.image.transpose(_TURNS[self.orientation]) if self.orientation in _TURNS else self.image
 
 
 @contextmanager
@@ -77,8 +97,34 @@ def frame_of(image: Image.Image, index: int) -> Frame:
         image.seek(index)
     if image.width * image.height > MOST_PIXELS:
         raise Image.DecompressionBombError
-    stated = image.getexif().get(ExifTags.Base.Orientation, _AS_STORED)
-    return Frame(image, stated if stated in range(1, 9) else _AS_STORED)
+    if image.format == "PNG":
+        image.load()  # its notes may stand behind its pixels
+    orientation = _orientation_of(image)
+    resolution = _resolution_of(image, orientation)
+    if image.format == "TIFF":
+        # Pillow turns these itself while it decodes them, and takes the note away.
+        image.load()
+        orientation = _AS_STORED
+    return Frame(image, orientation, resolution)
+
+
+def _orientation_of(image: Image.Image) -> int:
+    try:
+        stated = image.getexif().get(ExifTags.Base.Orientation)
+    except _UNREADABLE:
+        return _AS_STORED  # a note that cannot be read: the pixels may be fine
+    return int(stated) if stated in _TURNS else _AS_STORED
+
+
+def _resolution_of(image: Image.Image, orientation: int) -> tuple[float, float]:
+    try:
+        across, down = (float(one) for one in image.info["dpi"])
+    except (LookupError, TypeError, ValueError, ArithmeticError):
+        across = down = 0.0
+    least, most = _PLAUSIBLE_RESOLUTION
+    if not (least <= across <= most and least <= down <= most):
+        return (PIXELS_PER_INCH, PIXELS_PER_INCH)
+    return (down, across) if orientation in _ON_ITS_SIDE else (across, down)
 
 
 def flattened(image: Image.Image) -> Image.Image:
