@@ -1,5 +1,7 @@
 """Google's engine when Google does not answer, or says no."""
 
+import os
+import signal
 from pathlib import Path
 
 import grpc
@@ -8,6 +10,7 @@ import pytest
 from alta_common.engines.port import EngineError
 from alta_common.errors import UnavailableError
 from alta_common.testing.waiting import eventually
+from alta_common.workers.pool import WorkerPool
 from alta_emulators.faults import Hang, RefusedError
 from alta_emulators.speech_testing import HASTY, EmulatedSpeech, heard
 from alta_transcription.engines.google_speech import GoogleSpeechLimits
@@ -97,3 +100,25 @@ async def test_the_engine_says_when_it_cannot_work(google: EmulatedSpeech) -> No
         return False
 
     await eventually(says_no)
+
+
+@pytest.mark.parametrize("crashes", [1, 2])
+async def test_a_worker_that_crashes_while_it_decodes_costs_a_second_try(
+    crashes: int, google: EmulatedSpeech, decoding: WorkerPool, tmp_path: Path, silent_flac
+) -> None:
+    # Of more than five minutes: after those, decoding tells for the first time how far it has come.
+    path = silent_flac(tmp_path / "silence.flac", 0.1)
+    killed: set[int] = set()
+
+    def kill(_done: float, _total: float) -> None:
+        if len(killed) < crashes and (pid := decoding.pids[0]) not in killed:
+            killed.add(pid)
+            os.kill(pid, signal.SIGKILL)
+
+    if crashes == 1:
+        assert (await heard(google.engine(), path, progress=kill)).warnings == ["no_speech"]
+    else:
+        with pytest.raises(EngineError) as failure:
+            await heard(google.engine(), path, progress=kill)
+        assert (failure.value.code, failure.value.retryable) == ("engine_crashed", True)
+    assert len(killed) == crashes

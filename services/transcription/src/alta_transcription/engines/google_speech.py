@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from alta_common.contracts.results import EngineInfo
 from alta_common.engines.port import SourceFile
+from alta_common.workers.errors import WorkerCrashedError
 from alta_common.workers.pool import WorkerPool
+from alta_common.workers.wire import Task
 from alta_transcription import metrics
 from alta_transcription.engines.confidence import warnings_of
 from alta_transcription.engines.engine import Progress, SpeechOptions, Transcription
@@ -17,6 +21,8 @@ from alta_transcription.engines.google_speech_audio import PreparedAudio, prepar
 from alta_transcription.engines.google_speech_batch import BatchRecognizer, results_of
 from alta_transcription.engines.google_speech_results import language_of, segments_of
 from alta_transcription.engines.worker_faults import worker_faults
+
+log = structlog.get_logger()
 
 NAME = "google-speech"
 
@@ -83,10 +89,19 @@ class GoogleSpeechEngine:
     async def _prepare(self, path: Path, progress: Progress) -> PreparedAudio:
         task = prepare_task(path, path.with_name("google.flac"), min(self._limits.max_audio_seconds, LONGEST_SECONDS))
         with worker_faults(NAME):
-            audio: PreparedAudio = await self._pool.run(
-                task, on_progress=lambda seconds: progress(0, seconds), seconds=self._limits.prepare_seconds
-            )
+            try:
+                audio = await self._decoded(task, progress)
+            except WorkerCrashedError as error:
+                # Once may be bad luck (memory was short, somebody killed it); twice is the recording.
+                log.warning("engine.worker_crashed", engine=NAME, error=error.detail)
+                audio = await self._decoded(task, progress)
         progress(0, audio.duration_ms / 1000)
+        return audio
+
+    async def _decoded(self, task: Task, progress: Progress) -> PreparedAudio:
+        audio: PreparedAudio = await self._pool.run(
+            task, on_progress=lambda seconds: progress(0, seconds), seconds=self._limits.prepare_seconds
+        )
         return audio
 
     async def _hear(
