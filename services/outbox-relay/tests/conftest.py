@@ -180,8 +180,8 @@ async def relaying(database: FreshDatabase, url: str, policy: RelayPolicy = POLI
 
 @pytest.fixture
 def run_relay(database: FreshDatabase, observed: Observed) -> StartRelay:
-    """Runs a relay on the test's database and broker, with the changes to its policy that are given."""
-    return lambda **changes: relaying(database, observed.url, replace(POLICY, **changes))
+    """Runs a relay on the test's database and broker (or at `url`), with the changes to its policy that are given."""
+    return lambda url=observed.url, **changes: relaying(database, url, replace(POLICY, **changes))
 
 
 @pytest.fixture

@@ -45,13 +45,14 @@ class Chores:
         """Take part in sharing."""
         await self._owner.join()
 
-    async def do(self, *, has_failures: bool) -> None:
+    async def do(self, *, has_broker: bool, has_failures: bool) -> None:
         """Do what is due; some of it not while there are failures that are not written down."""
         if self._owner.leaving:
             await self._give_back()
         now = time.monotonic()
         if now < self._rebalance_at:
             return
+        await self._owner.tell(has_broker=has_broker)
         await self._owner.rebalance()
         self._rebalance_at = now + (_REBALANCE_ALONE_SECONDS if self._owner.is_alone else _REBALANCE_SECONDS)
         self._serve()

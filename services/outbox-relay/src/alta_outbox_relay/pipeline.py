@@ -155,7 +155,8 @@ class Pipeline:
             again_in = await self._striker.strike()
             if again_in is not None:
                 self._reader.look_at(time.monotonic() + again_in)
-        await self._chores.do(has_failures=self._striker.has_failures)
+        has_broker = self._publisher.ready.is_set()
+        await self._chores.do(has_broker=has_broker, has_failures=self._striker.has_failures)
         self.feed()
         return busy
 

@@ -159,12 +159,14 @@ FROM counted
 ENSURE_PARTITIONS = "SELECT {schema}.outbox_ensure_partitions($1)"
 DROP_PARTITIONS = "SELECT {schema}.outbox_drop_partitions($1)"
 
+# The class after that of an outbox says who has a broker.
 LOCKS = """
-SELECT pid, objid::integer AS objid FROM pg_catalog.pg_locks
-WHERE locktype = 'advisory' AND objsubid = 2 AND classid = $1::bigint::oid AND granted
+SELECT pid, objid::integer AS objid, classid::bigint > $1::bigint AS tells_of_broker FROM pg_catalog.pg_locks
+WHERE locktype = 'advisory' AND objsubid = 2 AND classid IN ($1::bigint::oid, ($1::bigint + 1)::oid) AND granted
   AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
 """
 JOIN = "SELECT pg_advisory_lock_shared($1, $2)::text, pg_backend_pid() AS pid"
+LEAVE = "SELECT pg_advisory_unlock_shared($1, $2)"
 TAKE = "SELECT shard FROM unnest($2::integer[]) AS shard WHERE pg_try_advisory_lock($1, shard)"
 GIVE_BACK = "SELECT pg_advisory_unlock($1, shard) FROM unnest($2::integer[]) AS shard"
 

@@ -106,6 +106,19 @@ async def test_two_relays_drain_together_and_one_takes_over(run_relay, tables, w
     check_messages(await observed.take(), [*ids, *(str(event.event_id) for event in more)], duplicates=0)
 
 
+async def test_a_relay_without_a_broker_leaves_everything_to_one_that_has_it(
+    run_relay, tables, writer, observed
+) -> None:
+    async with run_relay("amqp://127.0.0.1:1/") as deaf:
+        await eventually(lambda: deaf.serving)
+        ids = await write_many(writer, 10)
+        async with run_relay() as hearing:
+            await eventually(lambda: hearing.serving)
+            await eventually(writer.is_empty)
+
+    check_messages(await observed.take(), ids, duplicates=0)
+
+
 async def test_a_frozen_relay_loses_its_shards_and_wakes_without_harm(start_process, writer, observed) -> None:
     frozen = await start_process(OUTBOX_STALE_SECONDS="2", OUTBOX_BATCH_SIZE="200")
     await frozen.serving()

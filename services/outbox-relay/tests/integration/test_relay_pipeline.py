@@ -78,6 +78,7 @@ async def test_a_shard_is_given_back_only_once_nothing_of_it_is_on_its_way(table
         session = await OutboxSession.open(tables.settings("relay"), "projects")
         other = ShardOwner(session)
         await other.join()
+        await other.tell(has_broker=True)
 
         # The first one has seen the second when it sends nothing more of some shards; it asks four times a second.
         before = broker.confirm()

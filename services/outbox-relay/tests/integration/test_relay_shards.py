@@ -47,6 +47,32 @@ async def test_relays_share_the_shards_and_take_over(tables: FreshDatabase) -> N
     await three_session.close()
 
 
+async def test_who_has_no_broker_leaves_the_shards_to_those_who_have_one(tables: FreshDatabase) -> None:
+    one_session, one = await owner_of(tables)
+    two_session, two = await owner_of(tables)
+    await settle(one, two)
+    # Nobody has one: then everything stays where it is.
+    assert (len(one.owned), len(two.owned)) == (SHARDS // 2, SHARDS // 2)
+
+    await two.tell(has_broker=True)
+    await settle(one, two)
+    assert len(one.owned) == SHARDS // 2, "a relay that only lost its connection keeps what it has"
+    await eventually(lambda: _leaves(one))
+    await settle(two)
+    assert len(two.owned) == SHARDS
+
+    await one.tell(has_broker=True)
+    await settle(one, two)
+    assert (len(one.owned), len(two.owned)) == (SHARDS // 2, SHARDS // 2)
+    await one_session.close()
+    await two_session.close()
+
+
+async def _leaves(owner: ShardOwner) -> bool:
+    await settle(owner)
+    return owner.owned == ()
+
+
 async def _own_all(*owners: ShardOwner) -> bool:
     await settle(*owners)
     return sorted(shard for owner in owners for shard in owner.owned) == list(range(SHARDS))

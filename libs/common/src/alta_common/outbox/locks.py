@@ -4,6 +4,7 @@ Everything that a relay claims is a session lock, so it ends with the relay's co
 
 - `(class, shard)`, exclusive: this session owns the shard;
 - `(class, MEMBER)`, shared: this session is a relay that takes part in sharing;
+- `(class + 1, MEMBER)`, shared: this relay has a broker to publish to;
 - the 64-bit key `fetched_key(…)`, shared: of this shard, the session has fetched events up to this id.
 """
 
