@@ -125,36 +125,6 @@ async def test_an_event_cannot_be_changed_or_removed(sessions: Sessions, superus
             await superuser.execute(statement)
 
 
-async def test_events_lie_in_the_partition_of_their_day(sessions: Sessions, superuser: asyncpg.Connection) -> None:
-    async with sessions.begin() as session:
-        await outbox.add(session, a_project_created())
-
-    partition = await superuser.fetchval("SELECT tableoid::regclass::text FROM projects.outbox_event")
-    assert partition == f"projects.outbox_event_{utc_now():%Y%m%d}"
-    assert await superuser.fetchval("SELECT projects.outbox_ensure_partitions(7)") == 0
-    assert await superuser.fetchval("SELECT projects.outbox_ensure_partitions(9)") == 2
-
-
-async def test_old_days_go_when_nothing_of_them_waits(sessions: Sessions, superuser: asyncpg.Connection) -> None:
-    await superuser.execute(
-        "CREATE TABLE projects.outbox_event_20200101 PARTITION OF projects.outbox_event "
-        "FOR VALUES FROM ('2020-01-01Z') TO ('2020-01-02Z')"
-    )
-    await superuser.execute(
-        "CREATE TABLE projects.outbox_event_20200102 PARTITION OF projects.outbox_event "
-        "FOR VALUES FROM ('2020-01-02Z') TO ('2020-01-03Z')"
-    )
-    await superuser.execute(
-        "INSERT INTO projects.outbox_pending (shard, id, created_at, aggregate_id) "
-        "VALUES (1, 1, '2020-01-02 10:00Z', $1)",
-        new_id(),
-    )
-
-    assert await superuser.fetchval("SELECT projects.outbox_drop_partitions(30)") == 1
-    assert await superuser.fetchval("SELECT to_regclass('projects.outbox_event_20200101')") is None
-    assert await superuser.fetchval("SELECT to_regclass('projects.outbox_event_20200102')") is not None
-
-
 async def test_the_view_tells_where_each_event_stands(sessions: Sessions, superuser: asyncpg.Connection) -> None:
     async with sessions.begin() as session:
         await outbox.add(session, *(a_project_created(name=name) for name in ("waits", "failed", "parked", "done")))

@@ -54,7 +54,8 @@ class Housekeeper:
 
     async def _tend(self, session: OutboxSession) -> None:
         if time.monotonic() >= self._partitions_at:
-            made, dropped = await session.tend_partitions(*self._days)
+            # Noted before it is tried: what did not work out may have kept others waiting, and is not tried at once.
             self._partitions_at = time.monotonic() + _PARTITION_SECONDS
+            made, dropped = await session.tend_partitions(*self._days)
             if made or dropped:
                 log.info("outbox.partitions_changed", schema=self._schema, made=made, dropped=dropped)

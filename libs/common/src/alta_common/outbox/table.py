@@ -21,7 +21,7 @@ def create_outbox(schema: str, relay_role: str) -> list[str]:
     checked_identifier(schema)
     return [
         *_tables(schema),
-        *create_functions(schema),
+        *create_functions(schema, SHARDS),
         *_triggers(schema),
         f"SELECT {schema}.outbox_ensure_partitions(7)",
         *create_view(schema, lock_class(schema)),
@@ -38,7 +38,8 @@ def drop_outbox(schema: str) -> list[str]:
         f"DROP SEQUENCE IF EXISTS {schema}.outbox_event_id_seq",
         f"""
         DROP FUNCTION IF EXISTS {schema}.outbox_fill_pending, {schema}.outbox_refuse_change,
-            {schema}.outbox_ensure_partitions, {schema}.outbox_drop_partitions, {schema}.outbox_replay
+            {schema}.outbox_ensure_partitions, {schema}.outbox_drop_partitions, {schema}.outbox_day_waits,
+            {schema}.outbox_replay
         """,
     ]
 
