@@ -90,14 +90,22 @@ def pdf_file(tmp_path: Path) -> PdfMaker:
 def raw_pdf(tmp_path: Path) -> PdfMaker:
     """Makes a PDF of one page from a content stream, for what no tool would write."""
 
-    def make(content: bytes, *, page: str = "", objects: tuple[str, ...] = (), name: str = "raw.pdf") -> Path:
+    def make(
+        content: bytes,
+        *,
+        page: str = "",
+        font: str = "",
+        resources: str = "",
+        objects: tuple[str, ...] = (),
+        name: str = "raw.pdf",
+    ) -> Path:
         packed = zlib.compress(content)
-        head = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents 5 0 R/Resources<</Font<</F1 4 0 R>>>>"
+        head = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents 5 0 R/Resources<</Font<</F1 4 0 R>>%b>>"
         parts = [
             b"<</Type/Catalog/Pages 2 0 R>>",
             b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
-            head + page.encode() + b">>",
-            b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+            head % resources.encode() + page.encode() + b">>",
+            b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica%b>>" % font.encode(),
             b"<</Filter/FlateDecode/Length %d>>stream\n%b\nendstream" % (len(packed), packed),
             *(item.encode() for item in objects),
         ]

@@ -287,6 +287,15 @@ def test_a_tall_page_keeps_its_width_and_a_thread_of_a_page_is_not_rendered() ->
     assert render(page(14_000, 1)) is None
 
 
+def test_a_tall_page_on_its_side_is_rendered_as_finely_as_one_that_stands() -> None:
+    standing, lying = render(page(459, 5694)), render(page(5694, 459))
+
+    assert standing is not None
+    assert lying is not None
+    assert lying.shape[:2] == standing.shape[1::-1]
+    assert min(lying.shape[:2]) > 900
+
+
 def test_a_scan_on_a_small_page_is_rendered_as_finely_as_it_was_scanned(
     tmp_path: Path, picture_of: Callable[..., Image.Image]
 ) -> None:

@@ -8,6 +8,8 @@ from fpdf import FPDF
 from PIL import Image
 
 from alta_common.contracts.results import Page
+from alta_ocr.engines import reader
+from alta_ocr.engines.rendering import render
 from alta_ocr.engines.text_layer import is_plausible, read_text_layer
 
 PdfMaker = Callable[..., Path]
@@ -123,8 +125,6 @@ def test_a_hyphen_at_the_end_of_a_line_stays_a_hyphen(read: Read, raw_pdf: PdfMa
 
 
 def test_what_was_filled_into_a_form_is_part_of_its_text(read: Read, raw_pdf: PdfMaker) -> None:
-    from alta_ocr.engines import reader
-
     value = "BT /F1 12 Tf 2 4 Td (Jane Doe, 12 May 1990) Tj ET"
     field = "<</Type/Annot/Subtype/Widget/FT/Tx/T(name)/V(x)/Rect[60 640 360 660]/F 4/AP<</N 7 0 R>>/P 3 0 R>>"
     look = f"<</Type/XObject/Subtype/Form/BBox[0 0 300 20]/Resources<</Font<</F1 4 0 R>>>>/Length {len(value)}>>"
@@ -144,6 +144,50 @@ def test_text_outside_of_the_page_is_not_shown_and_not_read(read: Read, raw_pdf:
     content = show("What everybody can see on this page", 60, 700) + show("hidden beyond the edge", 60, 900)
 
     assert text_of(read(raw_pdf(content.encode()))) == ["What everybody can see on this page"]
+
+
+def test_text_outside_of_the_page_does_not_stand_in_for_what_is_on_it(read: Read, raw_pdf: PdfMaker) -> None:
+    beyond = "".join(show(f"printer's marks beyond the edge, line {i}", 60, 820 + 20 * i) for i in range(9))
+
+    assert read(raw_pdf((beyond + show("Page 7 of 9", 60, 700)).encode())) is None
+
+
+def test_a_page_cut_down_to_nothing_is_shown_and_read_whole(raw_pdf: PdfMaker, paragraph: tuple[str, ...]) -> None:
+    content = "".join(show(line, 60, 700 - 20 * i) for i, line in enumerate(paragraph))
+    path = raw_pdf(content.encode(), page="/CropBox[1000 1000 1200 1200]")
+
+    with pypdfium2.PdfDocument(path) as document, reader._page(document, 1) as page:
+        found, picture = read_text_layer(page, 1), render(page)
+
+    assert text_of(found) == list(paragraph)
+    assert found is not None
+    assert (found.width, found.height) == (600, 800)
+    assert found.lines[0].box[0] == pytest.approx(60 / 600, abs=0.005)
+    assert picture is not None
+    assert picture.min() < 100
+
+
+def test_characters_beyond_the_first_plane_are_part_of_their_words(read: Read, raw_pdf: PdfMaker) -> None:
+    # A, B and C are a mathematical A, a smiling face and a code without meaning.
+    codes = "<41> <D835DC00> <42> <D83DDE00> <43> <DBC0DC00>"
+    cmap = f"1 begincodespacerange <00> <ff> endcodespacerange 3 beginbfchar {codes} endbfchar"
+    content = (
+        show("Let A be a set, A+b in AA, and so on", 60, 700) + show("A good idea B", 60, 680) + show("BB", 60, 660)
+    )
+    stream = f"<</Length {len(cmap)}>>stream\n{cmap}\nendstream"
+
+    page = read(raw_pdf(content.encode(), font="/ToUnicode 6 0 R", objects=(stream,)))
+
+    assert text_of(page) == [
+        "Let \U0001d400 be a set, \U0001d400+b in \U0001d400\U0001d400, and so on",
+        "\U0001d400 good idea \U0001f600",
+        "\U0001f600\U0001f600",
+    ]
+    assert page is not None
+    boxes = [word.box for word in page.lines[0].words]
+    assert boxes == sorted(boxes)
+    assert boxes[1][2] - boxes[1][0] == pytest.approx(14 * 0.667 / 600, abs=0.003)
+    assert read(raw_pdf((content + show("CCC", 60, 640)).encode(), font="/ToUnicode 6 0 R", objects=(stream,))) is None
 
 
 def test_an_invisible_layer_of_somebody_elses_ocr_is_not_trusted(read: Read, raw_pdf: PdfMaker) -> None:
@@ -166,6 +210,45 @@ def test_little_text_beside_a_full_page_image_is_not_all_of_it(
     pdf.output(str(path))
 
     assert (read(path) is not None) is trusted
+
+
+UNSEEN = {"invisible": "3 Tr", "a clip": "7 Tr", "transparent": "/Clear gs"}
+
+
+def unseen(how: str, text: str, y: int) -> str:
+    return f"q BT /F1 14 Tf {UNSEEN[how]} 60 {y} Td ({text}) Tj ET Q\n"
+
+
+CLEAR = "/ExtGState<</Clear<</ca 0>>>>"
+GRAY = "BI /W 1 /H 1 /BPC 8 /CS /G ID \xcc EI"
+
+
+@pytest.mark.parametrize("how", UNSEEN)
+def test_text_that_nobody_sees_is_no_text_whatever_hides_it(read: Read, raw_pdf: PdfMaker, how: str) -> None:
+    content = "".join(unseen(how, f"words of a hidden layer, line {i}", 700 - 20 * i) for i in range(10))
+
+    assert read(raw_pdf((content + show("7", 300, 40)).encode(), resources=CLEAR)) is None
+
+
+@pytest.mark.parametrize("how", UNSEEN)
+def test_what_is_unseen_over_a_scan_does_not_add_to_what_is_seen(read: Read, raw_pdf: PdfMaker, how: str) -> None:
+    scan = f"q 600 0 0 800 0 0 cm {GRAY} Q\n"
+    layer = "".join(unseen(how, f"a long line of a hidden layer that says much {i}", 700 - 20 * i) for i in range(8))
+    stamps = "".join(show("EXHIBIT 7", 60 * i, 40) for i in range(1, 10))
+
+    path = raw_pdf((scan + layer + stamps).encode("latin-1"), resources=CLEAR)
+
+    assert read(path) is None
+
+
+@pytest.mark.parametrize(("height", "step", "trusted"), [(80, 80, False), (40, 80, True), (400, 4, True)])
+def test_a_scan_in_strips_is_as_large_as_all_of_them(
+    read: Read, raw_pdf: PdfMaker, height: int, step: int, trusted: bool
+) -> None:
+    strips = "".join(f"q 600 0 0 {height} 0 {step * i} cm {GRAY} Q\n" for i in range(10))
+    stamp = show("Received on the 12th of May 1990", 60, 40)
+
+    assert (read(raw_pdf((strips + stamp).encode("latin-1"))) is not None) is trusted
 
 
 def test_a_page_with_next_to_no_text_is_looked_at(read: Read, pdf_file: PdfMaker) -> None:

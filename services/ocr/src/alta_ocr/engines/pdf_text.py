@@ -24,6 +24,10 @@ _SAMPLED_WORDS = 24
 _SHORTEST_TELLING_WORD = 3
 _MOST_OBJECTS = 20_000
 _DEEPEST_FORM = 4
+_CELLS = 50
+"""In each direction, of the grid in which images cover a page."""
+
+_UNSEEN_MODES = {pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEXTRENDERMODE_CLIP}
 
 Box = tuple[float, float, float, float]
 
@@ -43,8 +47,8 @@ class PageObjects:
 
     texts: int
     invisible_texts: int
-    largest_image: float
-    """Share of the page that the largest image covers."""
+    under_images: float
+    """Share of the page that images cover, roughly."""
     pixels_per_point: float
     """How finely the largest image was scanned; 0 where there is none."""
 
@@ -59,7 +63,9 @@ class PdfText:
         self._width, self._height = page.get_size()
         # What pdfium writes edges into: made once, not for each word.
         self._edges = tuple(ctypes.c_double() for _ in range(4))
-        self.text: str = self._aligned_text()
+        # As pdfium counts: in UTF-16, where two positions may be one character.
+        self._units = self._aligned_units()
+        self.text = _combined(self._units)
 
     def close(self) -> None:
         """Give back what pdfium holds."""
@@ -69,12 +75,17 @@ class PdfText:
     def lines(self) -> list[list[PdfWord]]:
         """The words of each line, as pdfium breaks lines. Words outside of the page are left out."""
         lines: list[list[PdfWord]] = [[]]
-        for part in _WORD_OR_BREAK.finditer(self.text):
+        for part in _WORD_OR_BREAK.finditer(self._units):
             if part.lastgroup == "word":
                 lines[-1] += self._word(*part.span())
             if lines[-1] and (part.lastgroup == "end" or part.group().endswith(SOFT_HYPHEN)):
                 lines.append([])
         return [words for words in lines if words]
+
+    def shows(self, word: PdfWord) -> bool:
+        """Say whether a word is drawn so that it can be seen."""
+        item = pdfium.FPDFText_GetTextObject(self._text_page, word.start)
+        return not item or not _is_invisible(item)
 
     def direction(self) -> int:
         """Return where most words run on the shown page, in degrees clockwise from rightwards: 0, 90, 180 or 270."""
@@ -87,24 +98,25 @@ class PdfText:
             quarters[quarter] += len(word.text)
         return quarters.most_common(1)[0][0] if quarters else 0
 
-    def _aligned_text(self) -> str:
+    def _aligned_units(self) -> str:
         count = pdfium.FPDFText_CountChars(self._text_page)
         if count <= 0:
             return ""
         text = str(self._text_page.get_text_range())
         if len(text) == count:
             return text
-        # Characters without Unicode are left out of the text: ask for each, so that positions stay true.
+        # Characters without Unicode are left out of the text, others take two positions: ask for what is at each.
         codes = (pdfium.FPDFText_GetUnicode(self._text_page, i) for i in range(count))
         return "".join(chr(code) if 0 < code < 0x110000 else "\ufffd" for code in codes)  # noqa: PLR2004  # Unicode ends
 
     def _word(self, start: int, end: int) -> list[PdfWord]:
-        text = self.text[start:end]
+        text = self._units[start:end]
         if not text.isprintable():
-            inked = [i for i, character in enumerate(text) if _is_ink(character)]
-            if not inked:
+            inked = [i for i, unit in enumerate(text) if _is_ink(unit) or _is_half(unit)]
+            text = "".join(filter(_is_ink, _combined("".join(text[i] for i in inked))))
+            if not text:
                 return []
-            start, text = start + inked[0], "".join(text[i] for i in inked)
+            start += inked[0]
         box = self._box(start, end - start)
         inside = box is not None and 0 <= (box[0] + box[2]) / 2 <= 1 and 0 <= (box[1] + box[3]) / 2 <= 1
         return [PdfWord(text.replace(SOFT_HYPHEN, "-"), _clipped(box), start)] if box and inside else []
@@ -134,17 +146,41 @@ def objects_of(page: Any) -> PageObjects:
     """Return what a page is made of. Looks at its first 20,000 objects."""
     texts = invisible = 0
     largest = pixels_per_point = 0.0
+    images: list[NDArray[np.float64]] = []
     for item, matrix in _objects(page):
         kind = pdfium.FPDFPageObj_GetType(item)
         if kind == pdfium.FPDF_PAGEOBJ_TEXT:
             texts += 1
-            invisible += pdfium.FPDFTextObj_GetTextRenderMode(item) == pdfium.FPDF_TEXTRENDERMODE_INVISIBLE
+            invisible += _is_invisible(item)
         elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
-            area = _area(item, matrix)
+            images.append(_corners(item, matrix))
+            area = _area(images[-1])
             if area > largest:
                 largest, pixels_per_point = area, (_pixels(item) / area) ** 0.5
-    width, height = page.get_size()
-    return PageObjects(texts, invisible, largest / (width * height), pixels_per_point)
+    return PageObjects(texts, invisible, _under(images, page), pixels_per_point)
+
+
+def _is_invisible(text: Any) -> bool:
+    """Say whether a text object leaves no ink: it is drawn as nothing, or so that all shines through."""
+    if pdfium.FPDFTextObj_GetTextRenderMode(text) in _UNSEEN_MODES:
+        return True
+    if not pdfium.FPDFPageObj_HasTransparency(text):
+        return False
+    red, green, blue, alpha = (ctypes.c_uint() for _ in range(4))
+    return bool(pdfium.FPDFPageObj_GetFillColor(text, red, green, blue, alpha)) and alpha.value == 0
+
+
+def _under(images: list[NDArray[np.float64]], page: Any) -> float:
+    """Return which share of a page is under images: a scan may be stored in strips."""
+    if not images:
+        return 0.0
+    a, b, c, d, e, f = _display_matrix(page)
+    shares = np.stack(images)[:, :, :2] @ np.array([[a, b], [c, d]]) + (e, f)
+    edges = np.rint(np.clip([shares.min(axis=1), shares.max(axis=1)], 0, 1) * _CELLS).astype(int)
+    grid = np.zeros((_CELLS, _CELLS), dtype=np.bool_)
+    for (left, top), (right, bottom) in zip(*edges, strict=True):
+        grid[top:bottom, left:right] = True
+    return float(grid.mean())
 
 
 def _objects(page: Any) -> Iterator[tuple[Any, NDArray[np.float64]]]:
@@ -167,11 +203,14 @@ def _matrix_of(item: Any) -> NDArray[np.float64]:
     return np.array([[m.a, m.b, 0], [m.c, m.d, 0], [m.e, m.f, 1]], dtype=np.float64)
 
 
-def _area(item: Any, matrix: NDArray[np.float64]) -> float:
+def _corners(item: Any, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return two opposite corners of an object on its page; one and the same where it has no extent."""
     left, bottom, right, top = (ctypes.c_float() for _ in range(4))
-    if not pdfium.FPDFPageObj_GetBounds(item, left, bottom, right, top):
-        return 0.0
-    corners = np.array([[left.value, bottom.value, 1], [right.value, top.value, 1]]) @ matrix
+    pdfium.FPDFPageObj_GetBounds(item, left, bottom, right, top)
+    return np.array([[left.value, bottom.value, 1], [right.value, top.value, 1]]) @ matrix
+
+
+def _area(corners: NDArray[np.float64]) -> float:
     across, up = np.abs(corners[1] - corners[0])[:2]
     return float(across * up)
 
@@ -197,6 +236,15 @@ def _display_matrix(page: Any) -> tuple[float, float, float, float, float, float
 
 def _is_ink(character: str) -> bool:
     return (character.isprintable() and not character.isspace()) or character == SOFT_HYPHEN
+
+
+def _is_half(unit: str) -> bool:
+    return "\ud800" <= unit <= "\udfff"
+
+
+def _combined(units: str) -> str:
+    """Return text whose rarer characters are in two halves each, as UTF-16 has them, with whole ones."""
+    return units.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _clipped(box: Box) -> Box:

@@ -122,9 +122,13 @@ def _page(document: Any, number: int) -> Iterator[Any]:
 
 def _opened(document: Any, number: int) -> Any:
     try:
-        return document[number - 1]
+        page = document[number - 1]
     except pypdfium2.PdfiumError as error:
         raise InputError("corrupt_file", f"The PDF is damaged: page {number} cannot be read.") from error
+    if not all(page.get_size()):
+        # Its CropBox lies outside of its MediaBox. One without an extent counts as none.
+        page.set_cropbox(0, 0, 0, 0)
+    return page
 
 
 def _has_filled_fields(page: Any) -> bool:

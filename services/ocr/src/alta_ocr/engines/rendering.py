@@ -94,10 +94,8 @@ def _scale(page: Any, width: float, height: float) -> float:
     if max(width, height) * scale < USUAL_SIDE_PX:
         # A scan on a page that calls itself small is finer than 150 dpi.
         scale = max(scale, min(objects_of(page).pixels_per_point, USUAL_SIDE_PX / max(width, height)))
-    if height > TALL_ASPECT * width:
-        # It will be cut into tiles: what counts is its width.
-        return float(min(scale, LONG_SIDE_PX / width, (MAX_RENDERED_PIXELS / (width * height)) ** 0.5))
-    return float(min(scale, LONG_SIDE_PX / max(width, height)))
+    fits = LONG_SIDE_PX / _looked_at(width, height)
+    return float(min(scale, fits, (MAX_RENDERED_PIXELS / (width * height)) ** 0.5))
 
 
 class ImageFile:
@@ -229,12 +227,12 @@ def _to_8_bits(samples: NDArray[Any]) -> Picture:
 
 def _averaged(image: Image.Image) -> Image.Image:
     """Return an image that is far too large at a half, a third…: conversions take memory several times its size."""
-    factor = _looked_at(*image.size) // LONG_SIDE_PX
+    factor = int(_looked_at(*image.size) // LONG_SIDE_PX)
     return image.reduce(factor) if factor > 1 and image.mode in _AVERAGED_MODES else image
 
 
-def _looked_at(width: int, height: int) -> int:
-    """Return the side of an image that the engine limits."""
+def _looked_at(width: float, height: float) -> float:
+    """Return the side of a picture that the engine limits."""
     short, long = sorted((width, height))
     # A tall one is cut into tiles, a wide one may turn out to be a tall one on its side.
     return short if long > TALL_ASPECT * short else long

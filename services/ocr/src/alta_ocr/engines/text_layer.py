@@ -78,7 +78,7 @@ def read_text_layer(page: Any, number: int) -> Page | None:
     """
     text = PdfText(page)
     try:
-        if not _has_trusted_text(text.text, page):
+        if not _has_trusted_text(text, page):
             return None
         rotation = 0 if _runs_leftwards(text.text) else (360 - text.direction()) % 360
         width, height = page.get_size()
@@ -124,15 +124,22 @@ def _is_swapped(letter: str) -> bool:
     return not letter.isascii() and ord(letter) % 0x100 == 0
 
 
-def _has_trusted_text(text: str, page: Any) -> bool:
-    characters = sum(character.isalnum() for character in text)
-    if characters < _FEWEST_CHARACTERS or not is_plausible(text):
+def _has_trusted_text(text: PdfText, page: Any) -> bool:
+    if _letters_in(text.text) < _FEWEST_CHARACTERS or not is_plausible(text.text):
         return False
     objects = objects_of(page)
     if objects.texts and objects.invisible_texts >= _MOST_INVISIBLE * objects.texts:
         # Somebody else's OCR under a scan: ours is better, or at least known.
         return False
-    return objects.largest_image <= _LARGE_IMAGE or characters >= _ENOUGH_BESIDE_AN_IMAGE
+    # From here on only what stands on the page counts, which is not all that the file says.
+    words = [word for line in text.lines for word in line]
+    if objects.under_images > _LARGE_IMAGE:
+        return sum(_letters_in(word.text) for word in words if text.shows(word)) >= _ENOUGH_BESIDE_AN_IMAGE
+    return sum(_letters_in(word.text) for word in words) >= _FEWEST_CHARACTERS
+
+
+def _letters_in(text: str) -> int:
+    return sum(character.isalnum() for character in text)
 
 
 def _runs_leftwards(text: str) -> bool:
