@@ -64,6 +64,8 @@ def test_stereo_is_mixed_down(tmp_path: Path, wav) -> None:
 
 LYING = [
     ("a size of 4 GB", {"data_size": 0xFFFFFFFF}, 5.0),
+    ("a size of 2 GB", {"data_size": 0x7FFFFFFF}, 5.0),
+    ("a size that is SoX's for a pipe", {"data_size": 0x7FFFF000, "riff_size": 0x7FFFF024}, 5.0),
     ("sizes of zero", {"data_size": 0, "riff_size": 0}, 5.0),
     ("a size of 100 bytes", {"data_size": 100}, 0.003),
 ]
@@ -75,7 +77,23 @@ def test_wav_headers_that_lie_are_seen_through(
 ) -> None:
     (tmp_path / "lie.wav").write_bytes(wav(pcm, **header))
 
-    assert decoded(tmp_path / "lie.wav").size / SAMPLE_RATE == pytest.approx(seconds, abs=0.01)
+    with open_recording(tmp_path / "lie.wav") as recording:
+        length = sum(block.size for block in recording.blocks(60)) / SAMPLE_RATE
+
+        assert length == pytest.approx(seconds, abs=0.01)
+        assert not recording.damaged
+
+
+@pytest.mark.parametrize(("missing", "damaged"), [(0.9, False), (1.1, True)])
+def test_a_second_that_is_missing_makes_a_wav_a_damaged_one(
+    missing: float, damaged: bool, tmp_path: Path, wav, pcm
+) -> None:
+    size = len(pcm) + int(missing * 2 * SAMPLE_RATE)
+    (tmp_path / "a.wav").write_bytes(wav(pcm, data_size=size, riff_size=size + 36))
+
+    with open_recording(tmp_path / "a.wav") as recording:
+        assert sum(block.size for block in recording.blocks(60)) == 5 * SAMPLE_RATE
+        assert recording.damaged is damaged
 
 
 IMPOSSIBLE = [
@@ -99,7 +117,9 @@ def test_what_is_there_of_a_truncated_file_is_read(tmp_path: Path, speech, encod
     whole = encode(tmp_path / "whole.mp3", "mp3", "libmp3lame", samples=speech[: 8 * SAMPLE_RATE])
     (tmp_path / "half.mp3").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
 
-    assert 3 < decoded(tmp_path / "half.mp3").size / SAMPLE_RATE < 5
+    with open_recording(tmp_path / "half.mp3") as recording:
+        assert 3 < sum(block.size for block in recording.blocks(60)) / SAMPLE_RATE < 5
+        assert recording.damaged
 
 
 @pytest.mark.parametrize("magic", [b"fLaC", b"OggS", b"ID3\x04\x00\x00\x00\x00\x7f\x7f", b"RIFF\x00\x00\x00\x00WAVE"])

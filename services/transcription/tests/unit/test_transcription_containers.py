@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from alta_common.contracts.media_types import HEAD_BYTES, VOICE_TYPES, recognise
+from alta_common.engines.port import InputError
 from alta_transcription.engines.audio import SAMPLE_RATE, open_recording
 
 SECONDS = 2.0
@@ -44,6 +45,7 @@ FILES = [
     ("audio/ac3", "ac3", "ac3", 48000, "5.1"),
     ("audio/ac3", "eac3", "eac3", 48000, "stereo"),
 ]
+IDS = [f"{row[1]}-{row[2]}" for row in FILES]
 
 
 def tone(seconds: float = SECONDS, hertz: float = 440) -> np.ndarray:
@@ -53,6 +55,13 @@ def tone(seconds: float = SECONDS, hertz: float = 440) -> np.ndarray:
 def decoded(path: Path) -> np.ndarray:
     with open_recording(path) as recording:
         return np.concatenate(list(recording.blocks(3600)))
+
+
+def damaged(path: Path) -> bool:
+    with open_recording(path) as recording:
+        for _ in recording.blocks(3600):
+            pass
+        return recording.damaged
 
 
 def sounding(samples: np.ndarray) -> list[float]:
@@ -101,9 +110,7 @@ def add_picture(output: av.container.OutputContainer, codec: str) -> av.VideoStr
     return stream
 
 
-@pytest.mark.parametrize(
-    ("media_type", "container", "codec", "rate", "layout"), FILES, ids=[f"{row[1]}-{row[2]}" for row in FILES]
-)
+@pytest.mark.parametrize(("media_type", "container", "codec", "rate", "layout"), FILES, ids=IDS)
 def test_it_is_recognised_and_decoded(
     media_type: str, container: str, codec: str, rate: int, layout: str, tmp_path: Path, encode
 ) -> None:
@@ -115,6 +122,68 @@ def test_it_is_recognised_and_decoded(
     # Lossy codecs add a frame or two at the edges.
     assert found.size / SAMPLE_RATE == pytest.approx(SECONDS, abs=0.15)
     assert pitch(found) == pytest.approx(440, abs=5)
+
+
+# Frames in a row, each by itself: nothing in them tells how many there were.
+ROWS_OF_FRAMES = {"mp2", "ac3", "eac3"}
+
+
+@pytest.mark.parametrize(("container", "codec", "rate", "layout"), [row[1:] for row in FILES], ids=IDS)
+def test_half_a_recording_is_a_damaged_one_and_a_whole_one_is_not(
+    container: str, codec: str, rate: int, layout: str, tmp_path: Path, speech, encode
+) -> None:
+    whole = encode(tmp_path / "whole", container, codec, samples=speech, rate=rate, layout=layout)
+    content = whole.read_bytes()
+    (tmp_path / "half").write_bytes(content[: len(content) // 2])
+
+    assert not damaged(whole)
+    if container in {"ipod", "mp4", "mov", "3gp"}:
+        # These have what tells how to read them at their end.
+        with pytest.raises(InputError):
+            damaged(tmp_path / "half")
+    else:
+        assert damaged(tmp_path / "half") is (container not in ROWS_OF_FRAMES)
+
+
+def test_an_mp4_that_begins_with_its_index_is_missed_what_it_lacks(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w", format="mp4", options={"movflags": "faststart"}) as output:
+        stream = output.add_stream("aac", rate=48000, layout="mono")
+        output.mux(frames_of(stream, tone(8.0)) + stream.encode(None))
+    content = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "half.mp4").write_bytes(content[: len(content) // 2])
+
+    assert not damaged(tmp_path / "a.mp4")
+    assert damaged(tmp_path / "half.mp4")
+
+
+@pytest.mark.parametrize(("container", "sound"), [("mp4", "aac"), ("matroska", "ac3"), ("avi", "libmp3lame")])
+def test_a_film_may_go_on_after_its_sound(container: str, sound: str, tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "film"), "w", format=container) as output:
+        film = add_picture(output, "mpeg4")
+        stream = output.add_stream(sound, rate=48000, layout="mono")
+        packets = frames_of(stream, tone()) + stream.encode(None)
+        output.mux(pictures_of(film, 80))
+        output.mux(packets)
+
+    assert not damaged(tmp_path / "film")
+
+
+def test_a_length_that_is_guessed_is_not_missed(tmp_path: Path) -> None:
+    """An MP3 without a header of its own, the beginning of which takes fewer bits than the rest."""
+    content = b""
+    for bits in (32_000, 256_000):
+        with av.open(
+            str(tmp_path / "a.mp3"), "w", format="mp3", options={"write_xing": "0", "id3v2_version": "0"}
+        ) as output:
+            stream = output.add_stream("libmp3lame", rate=44100, layout="mono")
+            stream.bit_rate = bits
+            output.mux(frames_of(stream, tone(8.0)) + stream.encode(None))
+        content += (tmp_path / "a.mp3").read_bytes()
+    (tmp_path / "both.mp3").write_bytes(content)
+
+    with open_recording(tmp_path / "both.mp3") as recording:
+        assert (recording.claimed_seconds or 0) > 20
+    assert not damaged(tmp_path / "both.mp3")
 
 
 def test_every_type_that_is_taken_in_was_tried() -> None:

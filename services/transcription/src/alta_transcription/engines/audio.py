@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alta_common.engines.port import InputError
+from alta_transcription.engines.completeness import is_incomplete
 from alta_transcription.engines.media import DEMUXERS, require_recording
 from alta_transcription.engines.timeline import Timeline
 
@@ -40,9 +41,13 @@ class Encoding:
 
 
 class Recording:
-    """An opened recording. Decoding begins anew with each call of `blocks`."""
+    """An opened recording.
 
-    def __init__(self, container: av.container.InputContainer, stream: av.AudioStream) -> None:
+    `damaged`, at the end of `blocks`: some of it could not be decoded, or its end is missing.
+    """
+
+    def __init__(self, path: Path, container: av.container.InputContainer, stream: av.AudioStream) -> None:
+        self._path = path
         self._container = container
         self._stream = stream
         self.damaged = False
@@ -80,6 +85,7 @@ class Recording:
             yield block
         if total == 0:
             raise InputError("corrupt_file", _DAMAGED) if self.damaged else no_audio()
+        self.damaged = self.damaged or self._lacks_its_end(total / SAMPLE_RATE)
 
     def packet_ends(self, max_seconds: float) -> Iterator[float]:
         """Yield where each packet ends, in seconds, without decoding any.
@@ -99,6 +105,13 @@ class Recording:
     def _start(self) -> float:
         """Return when the file begins, as its streams have it: sound may begin later than the picture."""
         return (self._container.start_time or 0) / av.time_base
+
+    def _lacks_its_end(self, seconds: float) -> bool:
+        others = [stream for stream in self._container.streams if stream is not self._stream and not _is_cover(stream)]
+        name, duration, time_base = self._container.format.name, self._stream.duration, self._stream.time_base
+        # Where a stream has a length of its own, that of the file may be the picture's.
+        claimed = float(duration * time_base) if duration and time_base else self.claimed_seconds
+        return is_incomplete(self._path, name, claimed, seconds, alone=not others)
 
     def _resampled(self, timeline: Timeline) -> Iterator[Samples]:
         resampler, shape = None, None
@@ -153,7 +166,7 @@ def open_recording(path: Path) -> Iterator[Recording]:
     except (av.error.FFmpegError, ValueError) as error:
         raise InputError("corrupt_file", _DAMAGED) from error
     with container:
-        yield Recording(container, _audio_stream(container))
+        yield Recording(path, container, _audio_stream(container))
 
 
 def no_audio() -> InputError:
@@ -178,6 +191,10 @@ def _audio_stream(container: av.container.InputContainer) -> av.AudioStream:
         if isinstance(stream, av.AudioStream) and stream.codec_context is not None:
             return stream
     raise InputError("unsupported_media_type", "The sound in this file is encoded in a way that we cannot read.")
+
+
+def _is_cover(stream: av.stream.Stream) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
 def _resampler(rate: int) -> av.AudioResampler:
