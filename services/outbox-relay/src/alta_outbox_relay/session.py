@@ -27,6 +27,9 @@ SESSION_ERRORS = CONNECTION_ERRORS
 COUNTED = 10_000
 """The depth up to which `backlog` counts."""
 
+# A day that has to be moved into its own partition may be one of millions of events; nobody waits for it.
+_MOVING_SECONDS = 3600.0
+
 _SERVER_SETTINGS = {
     # What is lost in a crash are deletions, and those only make duplicates. How many is up to `delete`.
     "synchronous_commit": "off",
@@ -169,17 +172,17 @@ class OutboxSession:
 
     async def tend_partitions(self, days_ahead: int, days_kept: int) -> tuple[int, int]:
         """Make partitions ahead and drop old ones; return how many of each."""
-        made = await self.ask(sql.ENSURE_PARTITIONS, days_ahead)
+        made = await self.ask(sql.ENSURE_PARTITIONS, days_ahead, seconds=_MOVING_SECONDS)
         return made[0][0], (await self.ask(sql.DROP_PARTITIONS, days_kept))[0][0]
 
-    async def ask(self, statement: str, *values: Any) -> list[asyncpg.Record]:
-        """Return the rows of one of the statements in `sql`."""
+    async def ask(self, statement: str, *values: Any, seconds: float | None = None) -> list[asyncpg.Record]:
+        """Return the rows of one of the statements in `sql`. It may take `seconds`, or as long as all others."""
         prepared = self._prepared.get(statement)
         if prepared is None:
             prepared = await self._connection.prepare(in_schema(statement, self.schema))
             self._prepared[statement] = prepared
         asked_at = time.monotonic()
-        rows = await prepared.fetch(*values)
+        rows = await prepared.fetch(*values, timeout=seconds)
         self.alive_at = asked_at
         return rows
 
