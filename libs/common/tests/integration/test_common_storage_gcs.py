@@ -15,8 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from google.cloud import storage as google_storage
 from google.oauth2 import service_account
 
+from alta_common.errors import UnavailableError
 from alta_common.settings import StorageSettings
 from alta_common.storage.gcs import GcsObjectStorage, create_client
+from alta_common.storage.object_storage import ObjectNotFoundError
 from alta_common.testing.gcs import gcs_emulator
 
 BUCKET = "alta-gcs"
@@ -29,9 +31,9 @@ def endpoint() -> Iterator[str]:
         yield address
 
 
-def storage_at(endpoint: str) -> GcsObjectStorage:
-    settings = StorageSettings(gcs_bucket_name=BUCKET, gcs_endpoint=endpoint, gcs_project_id="test")
-    return GcsObjectStorage(create_client(settings), BUCKET)
+def storage_at(endpoint: str, bucket: str = BUCKET) -> GcsObjectStorage:
+    settings = StorageSettings(gcs_bucket_name=bucket, gcs_endpoint=endpoint, gcs_project_id="test")
+    return GcsObjectStorage(create_client(settings), bucket)
 
 
 @pytest.fixture
@@ -168,3 +170,80 @@ async def test_an_upload_goes_on_where_the_service_failed_for_a_moment(endpoint:
     for key in ("retried/stream", "retried/bytes"):
         found = await storage_at(endpoint).read(key)
         assert hashlib.sha256(found).hexdigest() == stored.sha256
+
+
+async def some_pieces() -> AsyncIterator[bytes]:
+    yield b"x" * 3_000_000
+
+
+async def test_a_bucket_that_is_missing_is_no_missing_object(endpoint: str, tmp_path: Path) -> None:
+    storage = storage_at(endpoint, "nowhere")
+    (tmp_path / "file").write_bytes(b"x")
+
+    for call in (
+        storage.read("a"),
+        storage.size("a"),
+        storage.download_to("a", tmp_path / "a"),
+        storage.delete("a"),
+        storage.keys_below("a"),
+        storage.put_bytes("a", b"x", "text/plain"),
+        storage.put("a", some_pieces(), "text/plain"),
+        storage.put_file("a", tmp_path / "file", "text/plain"),
+        anext(storage.open("a")),
+    ):
+        with pytest.raises(UnavailableError):
+            await call
+
+    with pytest.raises(ObjectNotFoundError):
+        await storage_at(endpoint).read("a")
+
+
+@contextmanager
+def answering(status: int, headers: dict[str, str] | None = None, *, begins: bool = False) -> Iterator[str]:
+    """Run a Cloud Storage that answers everything with `status`, but that uploads begin where `begins`."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            is_begun = begins and self.command == "POST"
+            self.send_response(200 if is_begun else status)
+            if is_begun:
+                self.send_header("Location", f"{address}/session")
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
+            body = b"" if is_begun else b"{}"
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - the names that the server looks for
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    address = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield address
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.parametrize(("status", "begins"), [(403, False), (404, False), (403, True), (404, True), (200, True)])
+async def test_an_upload_that_is_refused_can_be_tried_again_later(status: int, begins: bool, tmp_path: Path) -> None:
+    # With 200 it arrives, but not as it was sent: the answer names no checksum that is right.
+    (tmp_path / "file").write_bytes(b"x" * 3_000_000)
+
+    with answering(status, begins=begins) as address:
+        storage = storage_at(address)
+        with pytest.raises(UnavailableError):
+            await storage.put_file("a", tmp_path / "file", "audio/flac")
+        if not begins:
+            with pytest.raises(UnavailableError):
+                await storage.put_bytes("a", b"x", "text/plain")

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -15,6 +16,7 @@ from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
+from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 
@@ -31,6 +33,11 @@ _THREADS = 16
 _TIMEOUT_SECONDS = 60
 # What an upload holds in memory; a multiple of 256 KiB, as resumable uploads want it.
 _UPLOAD_BYTES = 1024 * 1024
+# How long a bucket that was there is taken to be there still.
+_BUCKET_SECONDS = 10.0
+
+# What the library raises for refusals and failures. Uploads of streams raise the last two, which belong to no family.
+_FAILURES = (GoogleAPIError, GoogleAuthError, RequestException, InvalidResponse, DataCorruption)
 
 
 class GcsObjectStorage:
@@ -44,6 +51,7 @@ class GcsObjectStorage:
         self._bucket = client.bucket(bucket)
         self._client = client
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="gcs")
+        self._bucket_seen_at = float("-inf")
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], content_type: str) -> StoredObject:
         """Store what `chunks` yields as one resumable upload; nothing is visible before its end."""
@@ -62,7 +70,10 @@ class GcsObjectStorage:
     async def put_bytes(self, key: str, data: bytes, content_type: str) -> StoredObject:
         """Store `data` in one request."""
         blob = self._bucket.blob(checked_key(key))
-        await self._run(key, partial(blob.upload_from_string, data, content_type, timeout=_TIMEOUT_SECONDS))
+        try:
+            await self._run(key, partial(blob.upload_from_string, data, content_type, timeout=_TIMEOUT_SECONDS))
+        except ObjectNotFoundError as error:
+            raise self._no_bucket() from error
         return StoredObject(key, len(data), hashlib.sha256(data).hexdigest())
 
     async def open(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
@@ -143,15 +154,36 @@ class GcsObjectStorage:
         """Raise `UnavailableError` when the bucket does not answer."""
         exists = await self._run("", partial(self._bucket.exists, timeout=5, retry=None))
         if not exists:
-            raise UnavailableError(f"there is no bucket {self._bucket.name}")
+            raise self._no_bucket()
 
     async def _run(self, key: str, call: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except NotFound:
+            await self._require_bucket()
             raise ObjectNotFoundError(f"there is no object {key}") from None
-        except (GoogleAPIError, GoogleAuthError, RequestException) as error:
+        except _FAILURES as error:
             raise UnavailableError(f"Cloud Storage did not answer: {error}") from error
+
+    async def _require_bucket(self) -> None:
+        """Raise `UnavailableError` when it is the bucket that is missing: its objects answer with 404 as well.
+
+        An owner who was told that the file is missing would upload it again.
+        """
+        if time.monotonic() < self._bucket_seen_at + _BUCKET_SECONDS:
+            return
+        # Listing is allowed to whoever reads and writes objects; looking at the bucket itself may not be.
+        listing = self._client.list_blobs(self._bucket, max_results=1, timeout=_TIMEOUT_SECONDS)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._threads, lambda: list(listing))
+        except NotFound as error:
+            raise self._no_bucket() from error
+        except _FAILURES as error:
+            raise UnavailableError(f"Cloud Storage did not answer: {error}") from error
+        self._bucket_seen_at = time.monotonic()
+
+    def _no_bucket(self) -> UnavailableError:
+        return UnavailableError(f"there is no bucket {self._bucket.name}")
 
 
 def create_client(settings: StorageSettings) -> storage.Client:
@@ -203,7 +235,7 @@ class _Upload:
         with self._lock:
             try:
                 self._writer.terminate()
-            except (GoogleAPIError, GoogleAuthError, RequestException) as error:
+            except _FAILURES as error:
                 log.warning("storage.upload_not_cancelled", error=repr(error))
             finally:
                 # Else the writer would close itself, and finish the upload, when it is collected.
