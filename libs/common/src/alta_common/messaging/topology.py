@@ -5,7 +5,7 @@ waits five seconds in the queue of that name, then returns through the default e
 key names. Declaring is idempotent; every process that publishes or consumes does it when it starts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -101,16 +101,19 @@ def work_arguments(queue: str) -> dict[str, Any]:
 async def declare_topology(rabbitmq_url: str, ladder: tuple[RetryDelay, ...] = RETRY_LADDER) -> None:
     """Declare every exchange, queue and binding, over a connection of its own. Safe to do again and concurrently.
 
-    Raises `TopologyConflictError` where the broker has something else under one of the names.
+    Raises `TopologyConflictError` where the broker has something else under one of the names; the other queues are
+    there then all the same.
     """
     with refusals("the topology"):
         connection = await aio_pika.connect(rabbitmq_url, timeout=10)
         async with connection:
-            channel = await connection.channel()
+            declaring = _Declaring(connection, await connection.channel())
             # Dead letters first: RabbitMQ drops rejected messages when the exchange for them is missing.
-            await _declare_dead_letters(channel)
-            await _declare_retries(channel, ladder)
-            await _declare_work(connection, channel)
+            await _declare_dead_letters(declaring)
+            await _declare_retries(declaring, ladder)
+            await _declare_work(connection, declaring)
+            for refusal in declaring.refusals:
+                raise refusal
 
 
 @contextmanager
@@ -118,17 +121,18 @@ def refusals(what: str) -> Iterator[None]:
     """Name what the broker will not declare, and what to do about it."""
     try:
         yield
-    except ChannelPreconditionFailed as error:
+    except (ChannelPreconditionFailed, ConnectionClosed) as error:
+        # A kind of exchange that is not known costs the connection, from RabbitMQ 4.0 on the channel only.
+        if "exchange type" in str(error):
+            raise TopologyConflictError(
+                f"{what} cannot be declared: enable the broker's plugin rabbitmq_consistent_hash_exchange. "
+                f"The broker says: {error}"
+            ) from error
+        if isinstance(error, ConnectionClosed):
+            raise
         raise TopologyConflictError(
             f"{what} cannot be declared: something of that name exists with other arguments, as an older version "
             f"declared it. Move its messages away and delete it (docs/operations/messaging.md, migrating a queue). "
-            f"The broker says: {error}"
-        ) from error
-    except ConnectionClosed as error:
-        if "exchange type" not in str(error):
-            raise
-        raise TopologyConflictError(
-            f"{what} cannot be declared: enable the broker's plugin rabbitmq_consistent_hash_exchange. "
             f"The broker says: {error}"
         ) from error
 
@@ -150,18 +154,47 @@ async def _is_there(connection: AbstractConnection, exchange: str) -> bool:
     return True
 
 
-async def _declare_dead_letters(channel: AbstractChannel) -> None:
-    exchange = await channel.declare_exchange(DEAD_LETTER_EXCHANGE, aio_pika.ExchangeType.DIRECT, durable=True)
+class _Declaring:
+    """Declares over a channel, and over another one after each refusal: with that the broker closes the channel."""
+
+    def __init__(self, connection: AbstractConnection, channel: AbstractChannel) -> None:
+        self.refusals: list[ChannelPreconditionFailed] = []
+        self._connection = connection
+        self._channel = channel
+
+    async def exchange(self, name: str, kind: aio_pika.ExchangeType) -> None:
+        """Declare an exchange; another one of its name is left as it is."""
+        try:
+            await self._channel.declare_exchange(name, kind, durable=True)
+        except ChannelPreconditionFailed as error:
+            await self._refuse(error)
+
+    async def queue(self, name: str, arguments: dict[str, Any], bindings: Iterable[tuple[str, str]]) -> None:
+        """Declare a queue and bind it (exchange, routing key); another one of its name is left as it is."""
+        try:
+            queue = await self._channel.declare_queue(name, durable=True, arguments=arguments)
+        except ChannelPreconditionFailed as error:
+            await self._refuse(error)
+            return
+        for exchange, routing_key in bindings:
+            await queue.bind(exchange, routing_key=routing_key)
+
+    async def _refuse(self, error: ChannelPreconditionFailed) -> None:
+        self.refusals.append(error)
+        self._channel = await self._connection.channel()
+
+
+async def _declare_dead_letters(declaring: _Declaring) -> None:
+    await declaring.exchange(DEAD_LETTER_EXCHANGE, aio_pika.ExchangeType.DIRECT)
     for name in QUEUES:
         arguments: dict[str, Any] = {"x-queue-type": "quorum", "x-delivery-limit": _NO_DELIVERY_LIMIT}
-        queue = await channel.declare_queue(dead_queue_of(name), durable=True, arguments=arguments)
-        await queue.bind(exchange, routing_key=name)
+        await declaring.queue(dead_queue_of(name), arguments, [(DEAD_LETTER_EXCHANGE, name)])
 
 
-async def _declare_retries(channel: AbstractChannel, ladder: tuple[RetryDelay, ...]) -> None:
+async def _declare_retries(declaring: _Declaring, ladder: tuple[RetryDelay, ...]) -> None:
     for rung in ladder:
         # Fanout, because the routing key is taken: it names the queue to come back to.
-        exchange = await channel.declare_exchange(rung.name, aio_pika.ExchangeType.FANOUT, durable=True)
+        await declaring.exchange(rung.name, aio_pika.ExchangeType.FANOUT)
         arguments: dict[str, Any] = {
             "x-queue-type": "quorum",
             "x-message-ttl": int(rung.delay.total_seconds() * 1000),
@@ -169,17 +202,15 @@ async def _declare_retries(channel: AbstractChannel, ladder: tuple[RetryDelay, .
             "x-dead-letter-strategy": "at-least-once",
             "x-overflow": "reject-publish",
         }
-        queue = await channel.declare_queue(rung.name, durable=True, arguments=arguments)
-        await queue.bind(exchange, routing_key="")
+        await declaring.queue(rung.name, arguments, [(rung.name, "")])
 
 
-async def _declare_work(connection: AbstractConnection, channel: AbstractChannel) -> None:
+async def _declare_work(connection: AbstractConnection, declaring: _Declaring) -> None:
     for name in sorted(EXCHANGES):
-        await channel.declare_exchange(name, aio_pika.ExchangeType.TOPIC, durable=True)
+        await declaring.exchange(name, aio_pika.ExchangeType.TOPIC)
     some_are_ordered = await _is_there(connection, ORDERED_MARK)
     for name, bindings in QUEUES.items():
-        queue = await channel.declare_queue(name, durable=True, arguments=work_arguments(name))
         # The events of an ordered queue go to its partitions (`alta_common.messaging.partitions`).
-        if not (some_are_ordered and await is_ordered(connection, name)):
-            for binding in bindings:
-                await queue.bind(exchange_of(binding), routing_key=binding)
+        is_plain = not (some_are_ordered and await is_ordered(connection, name))
+        bound = [(exchange_of(binding), binding) for binding in bindings] if is_plain else []
+        await declaring.queue(name, work_arguments(name), bound)
