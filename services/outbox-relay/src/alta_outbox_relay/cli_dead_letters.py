@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from alta_common.messaging.topology import PROJECTS_RESULTS_QUEUE, dead_queue_of
 from alta_outbox_relay import cli_output as output
 from alta_outbox_relay.api.dead_letter_schemas import DeadLetterDetailsOut, DeadLetterOut, QueueOut
 from alta_outbox_relay.application.dead_letters import LOOKED_AT, SCANNED, SOURCES, Handled, Handling
@@ -16,6 +17,11 @@ from alta_outbox_relay.wiring import Operations
 
 # What a broker lets one consumer hold.
 _MOST = 65_535
+_NO_OUTBOX = (
+    "Results are in no outbox: one that is thrown away comes back only when its request is replayed "
+    "(alta outbox replay --status completed --type DOCUMENT_OCR_REQUESTED --aggregate ID, of a recording "
+    "VOICE_TRANSCRIPTION_REQUESTED)."
+)
 
 Deed = Callable[[Operations, Operator, Handling], Awaitable[Handled]]
 
@@ -34,7 +40,7 @@ def _selection(command: Command) -> Command:
             help="How many messages, the oldest, are looked at.",
         ),
         click.option("--all", "is_all", is_flag=True, help="All messages of the queue."),
-        click.option("--reason", help="Only those that died of this, e.g. corrupt_file."),
+        click.option("--reason", help="Only those that died of this, e.g. handler_timeout."),
         click.option("--type", "event_type", help="Only those of this type."),
         click.argument("message_ids", nargs=-1),
         click.argument("queue", callback=_queue),
@@ -98,7 +104,9 @@ def replay_letters(**given: Any) -> None:
 @dead_letters.command("purge")
 @_selection
 def purge_letters(**given: Any) -> None:
-    """Throw messages away for good."""
+    """Throw messages away for good. Most events stay in their outbox for a while; results are in none."""
+    if given["queue"] == dead_queue_of(PROJECTS_RESULTS_QUEUE):
+        click.echo(_NO_OUTBOX, err=True)
     _handle(given, "Throw away", lambda operations, who, asked: operations.dead_letters.purge(who, asked))
 
 

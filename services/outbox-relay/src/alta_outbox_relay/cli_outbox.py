@@ -136,8 +136,7 @@ def replay_events(
     **given: Any,
 ) -> None:
     """Put events back in line: those named, or all with a --status (and the other filters)."""
-    if bool(event_ids) == bool(status):
-        raise click.UsageError("Name events, or say --status; not both.")
+    _refuse_both(event_ids, status, given)
     wanted = _filter([status], given) if status else None
     who = operator_named(operator)
     asked = run(lambda operations: _by_schema(operations, event_ids, given["schema"]))
@@ -154,6 +153,14 @@ def replay_events(
     if is_json:
         first = [EventOut.model_validate(event).model_dump(mode="json", by_alias=True) for event in found["first"]]
         output.as_json({"dry_run": dry_run, **found, "first": first})
+
+
+def _refuse_both(event_ids: tuple[UUID, ...], status: str | None, given: Mapping[str, Any]) -> None:
+    if bool(event_ids) == bool(status):
+        raise click.UsageError("Name events, or say --status; not both.")
+    if event_ids and (filters := sorted(name for name, value in given.items() if value is not None)):
+        options = ", ".join(f"--{name.removeprefix('event_')}" for name in filters)
+        raise click.UsageError(f"Events that are named need nothing else to find them: leave out {options}.")
 
 
 async def _by_schema(operations: Operations, event_ids: tuple[UUID, ...], schema: str | None) -> Asked:

@@ -120,12 +120,12 @@ class Broker:
         await channel.default_exchange.publish(message, f"{queue}.dead")
         await channel.close()
 
-    async def bury_event(self, queue: str = "ocr_queue", *, reason: str = "corrupt_file", **about: Any) -> str:
+    async def bury_event(self, queue: str = "ocr_queue", *, reason: str = "handler_timeout", **about: Any) -> str:
         """Put an event there as a consumer does; return its id."""
         event = ProjectCreated(project_id=new_id(), name=about.pop("name", "Letters"), created_by=new_id())
         headers = {
             "x-alta-reason": reason,
-            "x-alta-error": "BadFileError: it is damaged",
+            "x-alta-error": "HandlerTimeoutError: it took more than 60 s",
             "x-alta-failed-at": about.pop("failed_at", to_rfc3339(utc_now() - timedelta(hours=2))),
             "x-alta-attempt": 3,
             "x-alta-exchange": "projects.events",
@@ -137,6 +137,17 @@ class Broker:
         about = {"message_id": str(event.event_id), "type": event.TYPE, "headers": headers, **about}
         await self.bury(queue, event.to_bytes(), content_type="application/cloudevents+json", **about)
         return str(event.event_id)
+
+    async def wear_out(self, queue: str, **about: Any) -> None:
+        """Put a message into a work queue and hand it back as often as the broker allows; it moves it away itself."""
+        channel = await self._connection.channel(publisher_confirms=True)
+        await channel.default_exchange.publish(aio_pika.Message(b"{}", **about), queue)
+        asked = await channel.get_queue(queue, ensure=False)
+        while not await self.count(f"{queue}.dead"):
+            if message := await asked.get(fail=False):
+                # Not a nack: from RabbitMQ 4.3 on that does not count.
+                await message.reject(requeue=True)
+        await channel.close()
 
     async def take(self, queue: str) -> list[aio_pika.abc.AbstractIncomingMessage]:
         """Take all messages out of a queue."""

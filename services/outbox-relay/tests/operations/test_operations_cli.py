@@ -77,7 +77,7 @@ async def test_queues_and_dead_letters_are_listed_replayed_and_purged(alta, writ
     shown = await alta("dlq", "show", "ocr_queue.dead", ids[0])
     trial = await alta("dlq", "purge", "ocr_queue", "--all", "--dry-run")
     replayed = await alta("dlq", "replay", "ocr_queue", ids[0], "--yes", "--operator", "grace")
-    purged = await alta("dlq", "purge", "ocr_queue", "--reason", "corrupt_file", "--yes", "--json")
+    purged = await alta("dlq", "purge", "ocr_queue", "--reason", "handler_timeout", "--yes", "--json")
 
     results = (queues, dead, letters, shown, trial, replayed, purged)
     assert [result.exit_code for result in results] == [0] * 7, [result.output for result in results]
@@ -139,6 +139,27 @@ async def test_what_comes_from_outside_cannot_steer_the_terminal(alta, broker):
     assert "·[2Jgone·and another line" in listed.output
 
 
+async def test_who_throws_results_away_is_told_how_they_come_back(alta, broker):
+    await broker.bury_event("projects_results_queue")
+    await broker.bury_event("ocr_queue")
+
+    results = await alta("dlq", "purge", "projects_results_queue", "--all", "--dry-run", "--json")
+    requests = await alta("dlq", "purge", "ocr_queue", "--all", "--dry-run", "--json")
+
+    assert "in no outbox" in results.stderr
+    assert orjson.loads(results.stdout)["matched"] == orjson.loads(requests.stdout)["matched"] == 1
+    assert requests.stderr == ""
+
+
+async def test_a_message_that_is_nested_too_deep_is_shown_as_it_is(alta, broker):
+    await broker.bury("ocr_queue", b"[" * 300 + b"]" * 300, message_id="deep")
+
+    shown = await alta("dlq", "show", "ocr_queue", "deep")
+
+    assert shown.exit_code == 0, shown.output
+    assert orjson.loads(shown.stdout)["payload_base64"]
+
+
 @pytest.mark.parametrize(
     ("words", "status"),
     [
@@ -147,6 +168,8 @@ async def test_what_comes_from_outside_cannot_steer_the_terminal(alta, broker):
         (["outbox", "ls", "--after", "yesterday"], 2),
         (["outbox", "replay", "--yes"], 2),
         (["outbox", "replay", str(new_id()), "--status", "PARKED"], 2),
+        (["outbox", "replay", str(new_id()), "--type", "PROJECT_CREATED"], 2),
+        (["outbox", "replay", str(new_id()), "--schema", "projects"], 2),
         (["outbox", "show", str(new_id())], 3),
         (["outbox", "park", str(new_id()), "--reason", "because"], 3),
         (["dlq", "replay", "ocr_queue", "--yes"], 2),

@@ -28,9 +28,10 @@ async def test_queues_are_listed_with_their_numbers(api, broker):
         "ready": 0,
         "unacknowledged": None,
         "consumers": 0,
-        "head_age_seconds": 0.0,
+        "head_age_seconds": None,
     }
     assert queues["ocr_queue.dead"]["kind"] == "dead"
+    assert queues["default.dead"]["head_age_seconds"] == 0.0
     assert queues["ocr_queue.dead"]["ready"] == 1
     assert queues["ocr_queue.dead"]["head_age_seconds"] > 3600
     assert queues["retry.5m"]["kind"] == "retry"
@@ -99,8 +100,8 @@ async def test_a_message_is_shown_with_what_it_says(api, broker):
     letter = answer.json()
     assert answer.status_code == 200, answer.text
     assert letter["payload"]["data"]["name"] == "Letters"
-    assert letter["reason"] == "corrupt_file"
-    assert letter["error"] == "BadFileError: it is damaged"
+    assert letter["reason"] == "handler_timeout"
+    assert letter["error"] == "HandlerTimeoutError: it took more than 60 s"
     assert letter["failed_at"] == "2026-01-02T03:04:05Z"
     assert letter["attempts"] == 3
     assert (letter["exchange"], letter["routing_key"]) == ("projects.events", "projects.project.created.v1")
@@ -116,6 +117,7 @@ async def test_poison_is_shown_safely(api, broker):
         "ocr_queue", b'"\\ud800"', headers={"long": "x" * 100_000, "bytes": bytearray(b"\xff\xfe"), **many}
     )
     await broker.bury("ocr_queue", b"[" * 100_000, type="T" * 200, headers={"x-alta-attempt": "many", "x-death": "no"})
+    await broker.bury("ocr_queue", b'{"a":' * 200 + b"[" * 101 + b"]" * 101 + b"}" * 200)
 
     listed = await api.get(DEAD)
     shown = [(await api.get(f"{DEAD}/{message_id}")).json() for message_id in ids_of(listed)]
@@ -142,6 +144,35 @@ async def test_a_message_that_the_broker_moved_says_where_it_came_from(api, brok
     (message,) = await broker.take("ocr_queue")
     assert message.headers["x-alta-routing-key"] == "projects.document.ocr_requested.v1"
     assert "x-death" not in message.headers
+
+
+async def test_json_is_shown_up_to_a_hundred_levels(api, broker):
+    for levels in (100, 101):
+        await broker.bury("ocr_queue", b"[" * levels + b"]" * levels, message_id=f"{levels}-levels")
+
+    most, more = [(await api.get(f"{DEAD}/{levels}-levels")).json() for levels in (100, 101)]
+
+    assert str(most["payload"]).count("[") == 100
+    assert most["payload_base64"] is None
+    assert more["payload"] is None
+    assert more["payload_base64"]
+
+
+async def test_a_message_that_killed_its_workers_died_of_that_and_not_of_what_was_before(api, broker):
+    # It was tried again once, as a consumer does it; the next attempts came to no end.
+    before = {"x-alta-reason": "unavailable", "x-alta-error": "UnavailableError: storage is away", "x-alta-attempt": 2}
+    origin = {"x-alta-exchange": "projects.events", "x-alta-routing-key": "projects.document.ocr_requested.v1"}
+    await broker.wear_out("ocr_queue", message_id="killer", headers=before | origin)
+
+    letter = (await api.get(f"{DEAD}/killer")).json()
+    others = (await api.post(f"{DEAD}/purge", json={"filter": {"reason": "unavailable"}, "dry_run": True})).json()
+    purged = (await api.post(f"{DEAD}/purge", json={"filter": {"reason": "delivery_limit"}})).json()
+
+    assert letter["reason"] == "delivery_limit"
+    assert letter["error"] == "UnavailableError: storage is away"
+    assert letter["failed_at"] is not None
+    assert letter["routing_key"] == "projects.document.ocr_requested.v1"
+    assert (others["matched"], purged["done"]) == (0, 1)
 
 
 async def test_a_replayed_message_is_back_in_its_queue_as_it_was(api, broker, written, admin):
@@ -180,9 +211,9 @@ async def test_a_replayed_message_is_back_in_its_queue_as_it_was(api, broker, wr
 
 async def test_a_filter_is_purged_in_bounded_calls(api, broker, written):
     for _ in range(3):
-        await broker.bury_event(reason="timeout")
-    kept = await broker.bury_event(reason="corrupt_file")
-    body = {"filter": {"reason": "timeout", "event_type": "PROJECT_CREATED"}, "limit": 2}
+        await broker.bury_event(reason="unknown_event")
+    kept = await broker.bury_event(reason="handler_timeout")
+    body = {"filter": {"reason": "unknown_event", "event_type": "PROJECT_CREATED"}, "limit": 2}
 
     first = (await api.post(f"{DEAD}/purge", json=body)).json()
     second = (await api.post(f"{DEAD}/purge", json=body)).json()
@@ -190,7 +221,7 @@ async def test_a_filter_is_purged_in_bounded_calls(api, broker, written):
     assert (first["done"], first["remaining"], first["is_whole_queue"]) == (2, 2, False)
     assert (second["done"], second["remaining"], second["is_whole_queue"]) == (1, 1, True)
     assert [message.message_id for message in await broker.take("ocr_queue.dead")] == [kept]
-    assert (await written.audit())[0]["details"]["reason"] == "timeout"
+    assert (await written.audit())[0]["details"]["reason"] == "unknown_event"
 
 
 async def test_two_operators_at_once_lose_nothing_and_do_nothing_twice(admin, broker, written):
@@ -219,6 +250,7 @@ async def test_an_id_that_is_not_there_is_told_and_404_when_it_was_the_only_one(
     assert some.json()["done"] == 1
     assert none.status_code == 404
     assert none.json()["code"] == "dead_letter_not_found"
+    assert "first 2,000 messages" in none.json()["detail"]
     assert (await api.get(f"{DEAD}/gone")).json()["code"] == "dead_letter_not_found"
 
 

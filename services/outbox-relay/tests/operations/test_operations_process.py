@@ -83,7 +83,10 @@ async def test_numbers_go_when_the_broker_does(operations, broker):
     assert 'alta_queue_messages{queue="ocr_queue.dead",state="ready"} 1.0' in measured()
     assert any(line.startswith('alta_queue_head_age_seconds{queue="ocr_queue.dead"} 7') for line in measured())
     assert 'alta_queue_consumers{queue="ocr_queue"} 0.0' in measured()
-    # Of a queue that somebody works on, nobody but the broker could tell how old the head is.
+    assert 'alta_queue_head_age_seconds{queue="email_queue.dead"} 0.0' in measured()
+    # Nobody can tell it of other queues, so it is not said while they are empty either.
+    aged = [line for line in measured() if line.startswith("alta_queue_head_age_seconds{")]
+    assert all('.dead"' in line for line in aged)
     assert not any('retry.5s",state="unacknowledged"' in line for line in measured())
 
     watch._queues = QueueOperations(QueueCounter(AWAY), None, DeadLetterHeads(AWAY), known_queues())
@@ -146,6 +149,24 @@ async def test_a_copy_that_is_not_confirmed_leaves_the_dead_letter(queues_once, 
     assert failure is not None
     assert failure.code == "unroutable"
     assert await broker.count("ocr_queue.dead") == 1
+
+
+async def test_a_replay_goes_on_over_its_connection_when_that_was_lost(queues_once, broker):
+    ids = [await broker.bury_event() for _ in range(2)]
+
+    async with opened(queues_once, "ocr_queue.dead") as box:
+        first, second = [taken async for taken in box.look(2)]
+        await box.replay([first], "ocr_queue", "grace")
+        connection = box._sender._connection
+        # So it says while it connects anew: for milliseconds, or for as long as the broker is away.
+        connection.connected.clear()
+        asyncio.get_running_loop().call_later(0.2, connection.connected.set)
+        failure = await box.replay([second], "ocr_queue", "grace")
+        # A second one would leave the first behind, which comes back for as long as the process lives.
+        assert box._sender._connection is connection
+
+    assert failure is None
+    assert [message.message_id for message in await broker.take("ocr_queue")] == ids
 
 
 async def test_queues_that_are_not_declared_are_told_apart_from_a_broker_that_is_away(queues_once, broker):

@@ -26,8 +26,8 @@ class QueueOut(BaseModel):
     unacknowledged: int | None = Field(description="Null without RABBITMQ_MANAGEMENT_URL; up to five seconds old.")
     consumers: int | None
     head_age_seconds: float | None = Field(
-        description="Age of the oldest message: of dead letters since they died; of others null, because quorum queues "
-        "do not say it."
+        description="Age of the oldest message: of dead letters since they died, 0 when there is none. Of work and "
+        "retry queues null, empty or not, because quorum queues do not say it."
     )
 
 
@@ -64,7 +64,10 @@ class DeadLetterOut(BaseModel):
     queue: str
     event_type: str | None
     reason: str | None = Field(description="The code of the error, or what the broker noted: `delivery_limit`.")
-    error: str | None
+    error: str | None = Field(
+        description="What the last consumer said that gave it back. Of `delivery_limit`: of an attempt before those "
+        "that nobody survived; null where there was none."
+    )
     failed_at: datetime | None
     attempts: int | None
     exchange: str
@@ -79,7 +82,9 @@ class DeadLetterDetailsOut(DeadLetterOut):
     content_type: str | None
     headers: dict[str, Any] = Field(description="Long, deep or many headers are cut short.")
     payload: Any = Field(description="The body, where it is JSON. What was sealed in it stays sealed.")
-    payload_base64: str | None = Field(description="The body (its first 256 KiB), where it is no JSON.")
+    payload_base64: str | None = Field(
+        description="The body (its first 256 KiB), where it is no JSON, longer, or nested deeper than 100 levels."
+    )
 
     @classmethod
     def of_letter(cls, letter: DeadLetter) -> Self:

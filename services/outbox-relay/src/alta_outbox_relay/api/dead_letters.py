@@ -82,7 +82,12 @@ async def replay_dead_letters(queue: DeadQueue, body: DeadLettersIn, operator: W
 
 @router.post("/{queue}/purge", responses=_CHANGING)
 async def purge_dead_letters(queue: DeadQueue, body: DeadLettersIn, operator: Writer, app: App) -> HandledOut:
-    """Throw messages away for good. What they were about stays undone."""
+    """Throw messages away for good. What they were about stays undone.
+
+    The event itself stays in its outbox for `OUTBOX_RETENTION_DAYS` and can be replayed from there. Not so results, in
+    `projects_results_queue.dead`: engines have no outbox. A result comes back only when its request
+    (`DOCUMENT_OCR_REQUESTED`, `VOICE_TRANSCRIPTION_REQUESTED`) is replayed: the engine then publishes what it stored.
+    """
     asked = _handling(queue, body)
     return _handled(asked, await app.dead_letters.purge(operator, asked))
 

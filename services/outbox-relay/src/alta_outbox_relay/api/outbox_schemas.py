@@ -44,7 +44,7 @@ class EventDetailsOut(EventOut):
 
     headers: dict[str, Any]
     payload: Any = Field(description="The CloudEvents envelope. What was sealed in it stays sealed.")
-    payload_base64: str | None = Field(description="The body, where it is no JSON.")
+    payload_base64: str | None = Field(description="The body, where it is no JSON that can be shown.")
     size_bytes: int
 
     @classmethod

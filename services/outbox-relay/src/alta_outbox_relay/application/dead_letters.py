@@ -105,7 +105,7 @@ class DeadLetterOperations:
             async for taken in box.look(LOOKED_AT):
                 if taken.letter.message_id == message_id:
                     return taken.letter
-        raise _not_found(queue, message_id)
+        raise _not_found(queue, message_id, LOOKED_AT)
 
     async def replay(self, operator: Operator, asked: Handling) -> Handled:
         """Send messages back to the queue that they came from, as they were, for a first attempt.
@@ -161,7 +161,7 @@ class DeadLetterOperations:
         if asked.wanted.message_ids is not None:
             handled.missing = sorted(asked.wanted.message_ids - set(handled.ids))
             if not handled.matched:
-                raise _not_found(asked.queue, handled.missing[0])
+                raise _not_found(asked.queue, handled.missing[0], asked.scan)
 
     async def _note(self, operator: Operator, action: str, asked: Handling, phase: str, handled: Handled) -> None:
         counted = phase == "done"
@@ -214,5 +214,5 @@ async def _do(deed: Deed, box: DeadLetterBox, letters: Sequence[Taken], handled:
         handled.failure = failure.detail
 
 
-def _not_found(queue: str, message_id: str) -> DeadLetterNotFoundError:
-    return DeadLetterNotFoundError(f"The first {LOOKED_AT} messages of {queue} hold none with the id {message_id}.")
+def _not_found(queue: str, message_id: str, looked_at: int) -> DeadLetterNotFoundError:
+    return DeadLetterNotFoundError(f"The first {looked_at:,} messages of {queue} hold none with the id {message_id}.")

@@ -10,7 +10,7 @@ queue_messages = Gauge(
 queue_consumers = Gauge("alta_queue_consumers", "Consumers of a queue.", ("queue",))
 queue_head_age = Gauge(
     "alta_queue_head_age_seconds",
-    "Age of a queue's oldest message, where it can be known: of dead letters since they died.",
+    "Age of a dead queue's oldest message since it died, 0 without one. There is none of work and retry queues.",
     ("queue",),
 )
 queue_measurements = Counter(

@@ -50,12 +50,6 @@ class QueueOperations:
         if count is None:
             return QueueState(queue.name, queue.kind, False, None, None, None, None)
         known = facts.get(queue.name)
-        age = known.head_age_seconds if known else None
-        if queue.kind is QueueKind.DEAD:
-            failed_at = self._heads.failed_at(queue.name)
-            age = max(0.0, (utc_now() - failed_at).total_seconds()) if failed_at else None
-        if not count.ready:
-            age = 0.0
         return QueueState(
             name=queue.name,
             kind=queue.kind,
@@ -63,5 +57,15 @@ class QueueOperations:
             ready=count.ready,
             unacknowledged=known.unacknowledged if known else None,
             consumers=count.consumers,
-            head_age_seconds=age,
+            head_age_seconds=self._head_age(queue, count.ready),
         )
+
+    def _head_age(self, queue: Queue, ready: int) -> float | None:
+        # Quorum queues do not tell it (RabbitMQ 3.10 to 4.3). A 0 while they are empty would be of no use: the number
+        # would be gone when something waits.
+        if queue.kind is not QueueKind.DEAD:
+            return None
+        if not ready:
+            return 0.0
+        failed_at = self._heads.failed_at(queue.name)
+        return max(0.0, (utc_now() - failed_at).total_seconds()) if failed_at else None

@@ -57,6 +57,7 @@ class DeadLetterBox:
         self.removed = 0
         self._channel = channel
         self._sender = sender
+        self._is_sending = False
 
     async def look(self, at_most: int) -> AsyncIterator[Taken]:
         """Take up to `at_most` of the messages that were there when the work began, the oldest first. Call it once."""
@@ -86,8 +87,10 @@ class DeadLetterBox:
 
         A crash between the two makes a duplicate, never a loss.
         """
-        if not self._sender.is_connected:
+        if not self._is_sending:
+            # Once: a connection that is lost later comes back by itself, and what is sent meanwhile waits for it.
             await self._sender.start()
+            self._is_sending = True
         sent = await asyncio.gather(*(self._send(taken, queue, operator) for taken in letters))
         confirmed = [taken for taken, error in zip(letters, sent, strict=True) if error is None]
         await self.remove(confirmed)

@@ -1,8 +1,6 @@
 """RabbitMQ's management API: what AMQP itself does not tell."""
 
-import time
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import httpx
@@ -15,7 +13,7 @@ log = structlog.get_logger()
 
 # Somebody waits, and the numbers that matter most do not come from here.
 _ANSWER_SECONDS = 5
-_COLUMNS = "name,messages_unacknowledged,head_message_timestamp"
+_COLUMNS = "name,messages_unacknowledged"
 
 
 class ManagementApi:
@@ -34,7 +32,7 @@ class ManagementApi:
         try:
             answer = await self._client.get(self._path, params={"columns": _COLUMNS})
             answer.raise_for_status()
-            return {queue["name"]: _facts(queue) for queue in answer.json()}
+            return {queue["name"]: QueueFacts(queue.get("messages_unacknowledged")) for queue in answer.json()}
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             log.warning("management.unavailable", error=repr(error))
             return {}
@@ -42,10 +40,3 @@ class ManagementApi:
     async def aclose(self) -> None:
         """Close the client."""
         await self._client.aclose()
-
-
-def _facts(queue: Mapping[str, Any]) -> QueueFacts:
-    # Quorum queues do not say it (RabbitMQ 3.10 to 4.1); classic ones do, for messages that carry a timestamp.
-    head = queue.get("head_message_timestamp")
-    age = max(0.0, time.time() - head) if isinstance(head, int) and head > 0 else None
-    return QueueFacts(queue.get("messages_unacknowledged"), age)

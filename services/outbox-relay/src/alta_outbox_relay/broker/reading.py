@@ -24,15 +24,17 @@ def dead_letter_of(queue: str, message: AbstractIncomingMessage) -> DeadLetter:
     """Return what a message in the dead queue `queue` says of itself."""
     headers = dict(message.headers or {})
     exchange, routing_key = origin_of(message)
+    # Copies that consumers bury carry no `x-death`: where it is, the broker moved the message, and what our own headers
+    # say is of an attempt before that.
     death = _last_death(headers)
     attempts = headers.get(names.ATTEMPT)
     return DeadLetter(
         message_id=id_of(message),
         queue=queue,
         event_type=_text(message.type) or _text(headers.get("cloudEvents:type")),
-        reason=_text(headers.get(names.REASON)) or _text(death.get("reason")),
+        reason=_text(death.get("reason")) or _text(headers.get(names.REASON)),
         error=_text(headers.get(names.ERROR)),
-        failed_at=_moment(headers.get(names.FAILED_AT)) or _moment(death.get("time")),
+        failed_at=_moment(death.get("time")) or _moment(headers.get(names.FAILED_AT)),
         attempts=attempts if isinstance(attempts, int) else None,
         exchange=exchange,
         routing_key=routing_key,

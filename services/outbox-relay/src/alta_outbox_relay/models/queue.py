@@ -33,7 +33,6 @@ class QueueFacts:
     """What only the management API knows; it is up to five seconds old."""
 
     unacknowledged: int | None
-    head_age_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
