@@ -1,13 +1,13 @@
 """What becomes of a document when its workers crash, hang or fail: with workers that do so on cue."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from alta_common.contracts.results import EngineInfo, Page
+from alta_common.contracts.results import EngineInfo, Line, Page
 from alta_common.engines.port import EngineError, InputError, SourceFile
 from alta_common.errors import UnavailableError
 from alta_common.workers.errors import WorkerCrashedError, WorkerMemoryError, WorkerTimeoutError
@@ -32,11 +32,14 @@ class ScriptedWorkers:
         faults: dict[int, list[Exception]] | None = None,
         sources: str = "ocr",
         pages_a_turn: int | None = None,
+        texts: Sequence[tuple[str, str]] = (),
     ) -> None:
+        """Where there are `texts`, they say source and text of each page."""
         self._plan = Plan("application/pdf", pages, OCR, TEXT)
         self._faults = faults or {}
         self._sources = sources
         self._pages_a_turn = pages_a_turn
+        self._texts = texts
         self.read: Counter[int] = Counter()
         self.ranges: list[range] = []
 
@@ -58,7 +61,9 @@ class ScriptedWorkers:
         for number in numbers[: self._pages_a_turn]:
             self._stumble(number)
             self.read[number] += 1
-            page = Page(number=number, width=1, height=1, source=self._sources, confidence=None, lines=[])
+            source, text = self._texts[number - 1] if self._texts else (self._sources, "")
+            lines = [Line(text=text, confidence=None, box=(0, 0, 1, 1), words=[])] if text else []
+            page = Page(number=number, width=1, height=1, source=source, confidence=None, lines=lines)
             on_progress(PageReading.of(page, 0.1))
         return None
 
@@ -69,11 +74,11 @@ class ScriptedWorkers:
             raise faults.pop(0)
 
 
-async def recognize(workers: ScriptedWorkers, **config: Any) -> DocumentReading:
+async def recognize(workers: ScriptedWorkers, language: str | None = "nl", **config: Any) -> DocumentReading:
     engine = LocalEngine(
         workers, LocalConfig(**{"workers": 2, "page_seconds": PAGE_SECONDS, "limits": DocumentLimits(), **config})
     )
-    return await engine.recognize(SourceFile(Path("x"), "application/pdf"), OcrOptions("nl"), lambda *_: None)
+    return await engine.recognize(SourceFile(Path("x"), "application/pdf"), OcrOptions(language), lambda *_: None)
 
 
 async def failure_of(workers: ScriptedWorkers) -> EngineError:
@@ -160,3 +165,42 @@ async def test_the_result_names_who_read_it(source: str, engine: EngineInfo) -> 
 
     assert reading.engine == engine
     assert (reading.language, reading.warnings) == ("nl", ["no_text"])
+
+
+SEEN, EMBEDDED, BLANK = ("ocr", "Bblnncka"), ("embedded", "Выписка"), ("ocr", "")
+
+
+@pytest.mark.parametrize(
+    ("texts", "warnings"),
+    [
+        ([EMBEDDED, EMBEDDED], []),
+        ([EMBEDDED, BLANK], []),
+        ([EMBEDDED, SEEN], ["low_confidence_or_unsupported_language"]),
+        ([BLANK, BLANK], ["no_text"]),
+    ],
+)
+async def test_a_text_layer_is_read_in_any_language(texts: list[tuple[str, str]], warnings: list[str]) -> None:
+    reading = await recognize(ScriptedWorkers(2, texts=texts), "ru")
+
+    assert (reading.warnings, reading.language) == (warnings, "ru")
+
+
+async def test_a_scan_in_letters_that_the_engine_does_not_know_is_not_called_read() -> None:
+    with pytest.raises(EngineError) as failed:
+        await recognize(ScriptedWorkers(2, texts=[SEEN, BLANK]), "ru")
+
+    assert (failed.value.code, failed.value.retryable) == ("unsupported_language", False)
+    assert "'ru'" in failed.value.detail
+
+
+@pytest.mark.parametrize("language", [None, "en", "DE-ch", "zh-Hant-TW", "cmn-Hans-CN", "ja", "sr-Latn", "sw"])
+async def test_languages_whose_letters_the_engine_knows_are_read(language: str | None) -> None:
+    assert (await recognize(ScriptedWorkers(1, texts=[SEEN]), language)).warnings == []
+
+
+@pytest.mark.parametrize(
+    "language", ["ru", "uk-UA", "ar", "ko-KR", "hi", "EL", "he", "th", "vi", "uz-Cyrl", "sr-Cyrl-RS", "ru-x-latn"]
+)
+async def test_languages_in_other_letters_are_not(language: str) -> None:
+    with pytest.raises(EngineError, match="unsupported_language"):
+        await recognize(ScriptedWorkers(1, texts=[SEEN]), language)

@@ -5,20 +5,21 @@ documents take turns.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import structlog
 
-from alta_common.engines.port import EngineError, SourceFile
+from alta_common.engines.port import EngineError, InputError, SourceFile
 from alta_common.errors import UnavailableError
 from alta_common.workers.errors import WorkerCrashedError, WorkerTimeoutError
 from alta_common.workers.pool import ignore
 from alta_common.workers.wire import Task
-from alta_ocr.engines.engine import DocumentReading, OcrOptions, Progress
+from alta_ocr.engines.engine import DocumentReading, OcrOptions, PageReading, Progress
 from alta_ocr.engines.job import Job, JobOptions
+from alta_ocr.engines.languages import can_be_read
 from alta_ocr.engines.limits import DocumentLimits
 from alta_ocr.engines.plan import Document, Plan
 from alta_ocr.engines.turns import Share, Turns
@@ -67,6 +68,21 @@ class Workers(Protocol):
         ...
 
 
+def _warnings_of(pages: Sequence[PageReading], language: str | None) -> list[str]:
+    """Return what to tell about a document. Raises `InputError` when nothing of it could be read as it was asked for.
+
+    A text layer is in any language; only what was looked at may be in letters that the engine does not know.
+    """
+    told = {page.source for page in pages if page.text}
+    if not told:
+        return ["no_text"]
+    if language is None or "ocr" not in told or can_be_read(language):
+        return []
+    if told == {"ocr"}:
+        raise InputError("unsupported_language", f"Our reader does not know the letters of the language {language!r}.")
+    return ["low_confidence_or_unsupported_language"]
+
+
 class LocalEngine:
     """Reads documents in the workers of a pool."""
 
@@ -100,7 +116,7 @@ class LocalEngine:
             engine=plan.ocr if any(page.source == "ocr" for page in pages) else plan.text_layer,
             language=options.language,
             pages=pages,
-            warnings=[] if any(page.text for page in pages) else ["no_text"],
+            warnings=_warnings_of(pages, options.language),
         )
 
     async def _inspect(self, document: Document) -> Plan:
