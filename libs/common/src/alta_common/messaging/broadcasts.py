@@ -7,7 +7,6 @@ miss a fact looks it up as well, as engine services look for the marker of a can
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import aio_pika
@@ -15,13 +14,7 @@ import structlog
 from aio_pika.abc import AbstractIncomingMessage
 
 from alta_common.contracts.event import Event
-from alta_common.messaging.broker import (
-    CONNECTION_ERRORS,
-    RECONNECT_SECONDS,
-    BrokerUnavailableError,
-    named,
-    when_there,
-)
+from alta_common.messaging.broker import RECONNECT_SECONDS, BrokerUnavailableError, close, named, when_there
 from alta_common.messaging.delivery import Handler
 from alta_common.messaging.envelope import Envelope
 from alta_common.messaging.failures import UnknownEventError
@@ -30,8 +23,6 @@ from alta_common.telemetry.context import bind_request, span
 from alta_common.telemetry.metrics import messages_handled
 
 log = structlog.get_logger()
-
-_CLOSE_SECONDS = 2.0
 
 
 class BroadcastListener:
@@ -88,9 +79,7 @@ class BroadcastListener:
             await ended.wait()
         finally:
             self._listening.clear()
-            with suppress(*CONNECTION_ERRORS):
-                async with asyncio.timeout(_CLOSE_SECONDS):
-                    await connection.close()
+            await close(connection)
 
     async def _hear(self, message: AbstractIncomingMessage) -> None:
         try:

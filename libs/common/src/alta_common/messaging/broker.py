@@ -2,13 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
 
 import aio_pika
 import structlog
-from aio_pika.abc import AbstractRobustChannel, AbstractRobustConnection
+from aio_pika.abc import AbstractConnection, AbstractRobustChannel, AbstractRobustConnection
 from aio_pika.exceptions import AMQPError, DeliveryError, PublishError
 from yarl import URL
 
@@ -21,6 +22,8 @@ T = TypeVar("T")
 
 RECONNECT_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 10.0
+_CLOSE_SECONDS = 4.0
+_LOOK_SECONDS = 0.1
 CONNECTION_ERRORS = (AMQPError, OSError, TimeoutError, ConnectionError, RuntimeError)
 
 
@@ -46,6 +49,32 @@ def named(rabbitmq_url: str, name: str) -> str:
     return str(URL(rabbitmq_url).update_query(name=name))
 
 
+@contextmanager
+def raising_losses() -> Iterator[None]:
+    """Raise `ConnectionError` instead of a cancellation that nobody asked for.
+
+    The client library cancels what waits on a connection or a channel that dies; to a task that goes on for ever this
+    must not look like being told to stop.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise ConnectionError("the connection was lost while the broker was asked") from error
+
+
+async def close(connection: AbstractConnection) -> None:
+    """Close a connection, within seconds. One that fails to is logged: whoever stops has more to do than this."""
+    try:
+        with raising_losses():
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await connection.close()
+    except CONNECTION_ERRORS as error:
+        log.warning("connection.not_closed", error=repr(error))
+
+
 async def when_there(rabbitmq_url: str, connect: Callable[[], Awaitable[T]]) -> T:
     """Return what `connect` returns, as soon as the broker answers; ask again and again until then.
 
@@ -55,7 +84,8 @@ async def when_there(rabbitmq_url: str, connect: Callable[[], Awaitable[T]]) -> 
     pause = 0.2
     while True:
         try:
-            return await connect()
+            with raising_losses():
+                return await connect()
         except TopologyConflictError as error:
             # Waiting goes on: it is somebody's to migrate, and then everything goes on by itself.
             log.error("broker.topology_conflict", broker=address_of(rabbitmq_url), detail=str(error))  # noqa: TRY400 - the text says it all
@@ -68,13 +98,24 @@ async def when_there(rabbitmq_url: str, connect: Callable[[], Awaitable[T]]) -> 
 class ConfirmedSender:
     """Publishes messages and returns when the broker has them safe.
 
-    The connection is its own: a memory alarm stops what a shared one reads, acknowledgements included.
+    The connection is its own: a memory alarm stops what a shared one reads, acknowledgements included. While an alarm
+    lasts (memory or disk) nothing is confirmed, and whoever gave up then and sent again would send one copy after the
+    other. So the time for the confirm stands still meanwhile, and nothing more is written; without `waits_out_alarms`
+    sending fails at once instead.
     """
 
-    def __init__(self, rabbitmq_url: str, name: str, confirm_within: timedelta = timedelta(seconds=30)) -> None:
+    def __init__(
+        self,
+        rabbitmq_url: str,
+        name: str,
+        confirm_within: timedelta = timedelta(seconds=30),
+        *,
+        waits_out_alarms: bool = False,
+    ) -> None:
         self._url = rabbitmq_url
         self._name = name
         self._confirm_seconds = confirm_within.total_seconds()
+        self._waits_out_alarms = waits_out_alarms
         self._connection: AbstractRobustConnection | None = None
         self._channel: AbstractRobustChannel | None = None
 
@@ -89,7 +130,7 @@ class ConfirmedSender:
     async def stop(self) -> None:
         """Close the connection."""
         if self._connection is not None:
-            await self._connection.close()
+            await close(self._connection)
             self._connection = self._channel = None
 
     @property
@@ -105,23 +146,55 @@ class ConfirmedSender:
         """
         if self._channel is None:
             raise BrokerUnavailableError("the connection to the broker was not started")
+        publishing = asyncio.create_task(self._publish(self._channel, exchange, routing_key, message))
         try:
-            async with asyncio.timeout(self._confirm_seconds):
-                # A robust channel that is being restored refuses to publish; waiting for it is what we are here for.
-                await self._channel.ready()
-                target = await self._channel.get_exchange(exchange, ensure=False)
-                await target.publish(message, routing_key, mandatory=True)
+            with raising_losses():
+                await self._give_time(publishing)
+                publishing.result()
         except PublishError as error:
             raise UnroutableError(f"no queue hears {routing_key} at {exchange}") from error
         except DeliveryError as error:
             raise BrokerUnavailableError(f"the broker refused a message to {exchange}: {error!r}") from error
         except TimeoutError as error:
             raise BrokerUnavailableError(f"no confirm within {self._confirm_seconds:g} s") from error
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            # The client library cancels what waits on a channel that dies; nobody asked us to stop.
-            raise BrokerUnavailableError("the connection was lost before the confirm") from error
         except CONNECTION_ERRORS as error:
             raise BrokerUnavailableError(f"the connection to the broker failed: {error!r}") from error
+        finally:
+            publishing.cancel()
+
+    async def _publish(
+        self, channel: AbstractRobustChannel, exchange: str, routing_key: str, message: aio_pika.Message
+    ) -> None:
+        # A robust channel that is being restored refuses to publish; waiting for it is what we are here for.
+        await channel.ready()
+        while await self._is_blocked():
+            if not self._waits_out_alarms:
+                raise BrokerUnavailableError("the broker takes no messages at the moment, because of an alarm")
+            await asyncio.sleep(_LOOK_SECONDS)
+        target = await channel.get_exchange(exchange, ensure=False)
+        await target.publish(message, routing_key, mandatory=True)
+
+    async def _give_time(self, publishing: asyncio.Task[None]) -> None:
+        """Return when it is published, or failed to be. Raises `TimeoutError`; an alarm's time does not count."""
+        left = self._confirm_seconds
+        while left > 0:
+            # Looked at now and then: the broker tells of an alarm only after the first message that it does not take.
+            moment = self._confirm_seconds / 10
+            done, _ = await asyncio.wait({publishing}, timeout=moment)
+            if done:
+                return
+            if not (self._waits_out_alarms and await self._is_blocked()):
+                left -= moment
+        raise TimeoutError
+
+    async def _is_blocked(self) -> bool:
+        """Say whether an alarm keeps the broker from reading what we send."""
+        if self._connection is None or self._connection.transport is None or not self.is_connected:
+            return False
+        try:
+            # The client library only lets one wait for the end of it; without one, this does not wait at all.
+            async with asyncio.timeout(0):
+                await self._connection.transport.ready()
+        except TimeoutError:
+            return True
+        return False

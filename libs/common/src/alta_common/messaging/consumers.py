@@ -16,6 +16,7 @@ from alta_common.messaging.broker import (
     BrokerUnavailableError,
     ConfirmedSender,
     address_of,
+    raising_losses,
     when_there,
 )
 from alta_common.messaging.delivery import DeliveryProcess, Handler, HandlerTimeoutError
@@ -85,7 +86,7 @@ class ConsumerApp:
         self._drain_seconds = drain_seconds
         self._ladder = ladder
         # Publishing goes over a connection of its own: a memory alarm stalls a shared one, acknowledgements included.
-        self._sender = ConfirmedSender(rabbitmq_url, f"{service} retries")
+        self._sender = ConfirmedSender(rabbitmq_url, f"{service} retries", waits_out_alarms=True)
         self._broadcasts = BroadcastListener(rabbitmq_url, service, broadcasts) if broadcasts else None
         self._subscriptions: Subscriptions | None = None
         self._running: dict[asyncio.Task[Any], str] = {}
@@ -108,14 +109,15 @@ class ConsumerApp:
         self._stopping.set()
         if self._keeper is not None:
             self._keeper.cancel()
+        ends: list[Awaitable[None]] = [self._sender.stop()]
         if self._subscriptions is not None:
-            await self._subscriptions.cancel()
-            await self._drain()
-            await self._subscriptions.close()
+            # At the same time: a broker that is slow to answer must not take from the time for what runs.
+            await asyncio.gather(self._subscriptions.cancel(), self._drain())
+            ends.append(self._subscriptions.close())
             self._subscriptions = None
         if self._broadcasts is not None:
-            await self._broadcasts.stop()
-        await self._sender.stop()
+            ends.append(self._broadcasts.stop())
+        await asyncio.gather(*ends)
         log.info("consumers.stopped")
 
     async def check(self) -> None:
@@ -139,7 +141,7 @@ class ConsumerApp:
         while True:
             await asyncio.sleep(_KEEPER_SECONDS)
             if self._subscriptions is not None and not await self._subscriptions.is_connected(0.1):
-                with suppress(*CONNECTION_ERRORS):
+                with suppress(*CONNECTION_ERRORS), raising_losses():
                     await self._declare()
 
     async def _consume(self, retired: dict[str, list[str]]) -> None:

@@ -19,7 +19,7 @@ class EventPublisher:
     def __init__(self, rabbitmq_url: str, service: str, *, confirm_within: timedelta = timedelta(seconds=30)) -> None:
         self._url = rabbitmq_url
         self._service = service
-        self._sender = ConfirmedSender(rabbitmq_url, f"{service} publisher", confirm_within)
+        self._sender = ConfirmedSender(rabbitmq_url, f"{service} publisher", confirm_within, waits_out_alarms=True)
 
     async def start(self) -> None:
         """Wait for the broker, and see to it that exchanges and queues are there."""
@@ -38,8 +38,9 @@ class EventPublisher:
     async def publish(self, event: Event) -> None:
         """Publish an event with the present correlation id and trace.
 
-        Returns when a queue holds it. Raises `UnavailableError` when that is not certain: publishing the same event
-        (with the same id) again is right then. Raises `InvalidError` when it is larger than 64 KiB.
+        Returns when a queue holds it, however long an alarm of the broker lasts. Raises `UnavailableError` when that
+        is not certain: publishing the same event (with the same id) again is right then. Raises `InvalidError` when it
+        is larger than 64 KiB.
         """
         attributes: dict[str, str | int | float | bool] = {
             "messaging.system": "rabbitmq",

@@ -11,12 +11,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
-from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 from faststream.rabbit.message import RabbitMessage
 
-from alta_common.messaging.broker import CONNECTION_ERRORS, RECONNECT_SECONDS, named
+from alta_common.messaging.broker import RECONNECT_SECONDS, close, named
 
 log = structlog.get_logger()
 
@@ -37,6 +37,8 @@ class Subscriptions:
             apply_types=False,
             logger=None,
         )
+        self._connection: AbstractRobustConnection | None = None
+        self._cancelling: list[asyncio.Task[None]] = []
 
     def add(self, queue: str, prefetch: int, deliver: Deliver) -> None:
         """Consume a queue from the start on. `deliver` runs for up to `prefetch` messages at once, and acknowledges."""
@@ -57,6 +59,7 @@ class Subscriptions:
 
     async def start(self) -> None:
         """Connect, and consume. Raises what connecting raises, and when a queue is missing."""
+        self._connection = await self._broker.connect()
         await self._broker.start()
 
     async def is_connected(self, within_seconds: float) -> bool:
@@ -64,17 +67,27 @@ class Subscriptions:
         return await self._broker.ping(timeout=within_seconds)
 
     async def cancel(self) -> None:
-        """Take no more messages; those taken may still be acknowledged."""
-        for subscriber in self._broker.subscribers:
-            try:
-                async with asyncio.timeout(_CANCEL_SECONDS):
-                    await subscriber.stop()
-            except CONNECTION_ERRORS as error:
-                log.warning("consumers.not_cancelled", error=repr(error))
+        """Ask for no more messages; those taken may still be acknowledged. Returns after two seconds at the latest.
+
+        What the broker has not answered by then is left waiting until `close`: the client library closes the channel
+        of a request that is given up, and everything that is being handled on it would end at once.
+        """
+        self._cancelling = [asyncio.create_task(one.stop()) for one in self._broker.subscribers]
+        if not self._cancelling:
+            return
+        done, late = await asyncio.wait(self._cancelling, timeout=_CANCEL_SECONDS)
+        failed = [one for one in done if one.cancelled() or one.exception() is not None]
+        if failed or late:
+            log.warning("consumers.not_cancelled", failed=len(failed), late=len(late))
 
     async def close(self) -> None:
         """Close the connection; that is what gives unacknowledged messages back to their queues."""
-        await self._broker.stop()
+        for task in self._cancelling:
+            task.cancel()
+        # Not through FastStream, which would ask for each consumer's end again first, and for as long as it takes.
+        if self._connection is not None:
+            await close(self._connection)
+            self._connection = None
 
 
 async def _leave_as_is(message: RabbitMessage) -> RabbitMessage:
