@@ -1,7 +1,7 @@
 """The notifications process: takes events from `email_queue` and sends mails."""
 
 import asyncio
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 
 from alta_common.db.engine import check_database, create_engine, create_sessions
@@ -38,18 +38,23 @@ async def main(settings: NotificationsSettings) -> None:
     forgetting = asyncio.create_task(
         Retention(sessions, timedelta(days=settings.delivery_retention_days)).run(), name="retention"
     )
-    try:
+    async with AsyncExitStack() as stack:
+        # The last first, and each of them whatever becomes of the others.
+        stack.push_async_callback(asyncio.to_thread, telemetry.shutdown)
+        stack.push_async_callback(internal.stop)
+        stack.push_async_callback(engine.dispose)
+        stack.push_async_callback(mailing.settle)
+        stack.push_async_callback(_end, forgetting)
+        stack.push_async_callback(app.stop)
+        stack.callback(internal.mark_draining)
         await app.start()
         await until_stopped()
-    finally:
-        internal.mark_draining()
-        await app.stop()
-        forgetting.cancel()
-        with suppress(asyncio.CancelledError):
-            await forgetting
-        await engine.dispose()
-        await internal.stop()
-        await asyncio.to_thread(telemetry.shutdown)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 if __name__ == "__main__":

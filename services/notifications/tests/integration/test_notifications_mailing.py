@@ -88,16 +88,38 @@ async def test_an_event_that_comes_twice_at_once_is_one_mail(mailing: MailServic
     assert len(mail_server.mails) == 1
 
 
-async def test_a_sender_that_died_is_followed_by_another_under_the_same_message_id(
+async def test_a_mail_whose_handler_is_cancelled_goes_out_once(
     mailing: MailService, mail_server, sessions: Sessions
 ) -> None:
     event = a_verification()
     mail_server.gate.clear()
-    dying = asyncio.create_task(mailing.send_requested(event))
+    handling = asyncio.create_task(mailing.send_requested(event))
     await eventually(lambda: mail_server.waiting == 1)
-    dying.cancel()
-    await asyncio.gather(dying, return_exceptions=True)
+
+    # As the client library does to all handlers when the connection to the broker is lost.
+    handling.cancel()
+    await asyncio.gather(handling, return_exceptions=True)
+    with pytest.raises(DeliveryBusyError):
+        await mailing.send_requested(event)
     mail_server.gate.set()
+    await mailing.settle()
+    await mailing.send_requested(event)
+
+    assert len(mail_server.mails) == 1
+    delivery = await delivery_of(sessions, event)
+    assert delivery is not None
+    assert (delivery.status, delivery.attempts) == ("sent", 1)
+
+
+async def test_a_sender_that_died_is_followed_by_another_under_the_same_message_id(
+    mailing: MailService, mail_server, sessions: Sessions
+) -> None:
+    event = a_verification()
+    await mailing.send_requested(event)
+    # What a process leaves that dies between the server's answer and the mark.
+    async with sessions.begin() as session:
+        left = {"status": DeliveryStatus.SENDING, "sent_at": None, "lease_until": utc_now() + timedelta(minutes=1)}
+        await session.execute(update(Delivery).values(left))
     with pytest.raises(DeliveryBusyError):
         await mailing.send_requested(event)
 
@@ -105,7 +127,7 @@ async def test_a_sender_that_died_is_followed_by_another_under_the_same_message_
         await session.execute(update(Delivery).values(lease_until=utc_now()))
     await mailing.send_requested(event)
 
-    assert set(mail_server.message_ids) == {f"<{event.event_id}@alta.example>"}
+    assert mail_server.message_ids == [f"<{event.event_id}@alta.example>"] * 2
     delivery = await delivery_of(sessions, event)
     assert delivery is not None
     assert (delivery.status, delivery.attempts) == ("sent", 2)

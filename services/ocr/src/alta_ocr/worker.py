@@ -1,6 +1,7 @@
 """The ocr process: takes documents from `ocr_queue`, reads them in killable worker processes, publishes results."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -137,12 +138,12 @@ async def main(settings: OcrSettings) -> None:
     engine = engines[canonical_engine("document", settings.ocr_engine)]
     checks = {"engine": engine.check, "storage": storage.check, "broker": app.check, "publisher": publisher.check}
     internal = InternalServer(settings.internal_host, settings.internal_port, checks)
-    try:
-        await work_until_stopped(internal, pool, publisher, app, service=SERVICE, setting="OCR_BACKEND")
-    finally:
+    async with AsyncExitStack() as stack:
+        # The last first, and each of them whatever becomes of the other.
+        stack.push_async_callback(asyncio.to_thread, telemetry.shutdown)
         if documentai is not None:
-            await documentai.close()
-        await asyncio.to_thread(telemetry.shutdown)
+            stack.push_async_callback(documentai.close)
+        await work_until_stopped(internal, pool, publisher, app, service=SERVICE, setting="OCR_BACKEND")
 
 
 if __name__ == "__main__":

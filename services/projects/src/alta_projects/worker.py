@@ -124,13 +124,13 @@ async def run(settings: ProjectsWorkerSettings) -> None:
     }
     internal = InternalServer(settings.internal_host, settings.internal_port, checks)
     await internal.start()
-    try:
-        async with jobs.running(settings):
-            await _consume_until_stopped(app, internal)
-    finally:
-        await wakeup.aclose()
-        await engine.dispose()
-        await internal.stop()
+    async with AsyncExitStack() as stack:
+        # The last first, and each of them whatever becomes of the others.
+        stack.push_async_callback(internal.stop)
+        stack.push_async_callback(engine.dispose)
+        stack.push_async_callback(wakeup.aclose)
+        await stack.enter_async_context(jobs.running(settings))
+        await _consume_until_stopped(app, internal)
 
 
 async def _consume_until_stopped(app: ConsumerApp, internal: InternalServer) -> None:

@@ -1,6 +1,7 @@
 """The transcription process: takes recordings from `transcription_queue`, transcribes them, publishes results."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -124,12 +125,12 @@ async def main(settings: TranscriptionSettings) -> None:
     engine = engines[canonical_engine("voice_sample", settings.transcription_engine)]
     checks = {"engine": engine.check, "storage": storage.check, "broker": app.check, "publisher": publisher.check}
     internal = InternalServer(settings.internal_host, settings.internal_port, checks)
-    try:
-        await work_until_stopped(internal, pool, publisher, app, service=SERVICE, setting="WHISPER_MODEL")
-    finally:
+    async with AsyncExitStack() as stack:
+        # The last first, and each of them whatever becomes of the other.
+        stack.push_async_callback(asyncio.to_thread, telemetry.shutdown)
         if google is not None:
-            await google.close()
-        await asyncio.to_thread(telemetry.shutdown)
+            stack.push_async_callback(google.close)
+        await work_until_stopped(internal, pool, publisher, app, service=SERVICE, setting="WHISPER_MODEL")
 
 
 if __name__ == "__main__":

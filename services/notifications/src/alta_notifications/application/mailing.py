@@ -1,6 +1,8 @@
 """Sending mails, one for each event that asks for one."""
 
+import asyncio
 from email.headerregistry import Address
+from email.message import EmailMessage
 from uuid import UUID
 
 import structlog
@@ -16,6 +18,7 @@ from alta_notifications.mail.message import message_id_of, new_message
 from alta_notifications.mail.smtp import Mailer, MailRefusedError
 from alta_notifications.mail.templates import MailTemplates
 from alta_notifications.metrics import mails
+from alta_notifications.models.delivery import LEASE
 from alta_notifications.repositories.deliveries import DeliveryRepository
 
 log = structlog.get_logger()
@@ -25,9 +28,11 @@ class MailService:
     """Turns events into mails.
 
     Twice is once: the event's row in `delivery` is claimed before the mail is handed over and marked sent after. An
-    event that comes again finds the mark; two that come at once find the claim. One window is left, and no protocol
-    closes it: the server has taken the mail and this process dies (or loses its database) before the mark. Then the
-    mail goes out again half a minute later, under the same Message-ID: at least once there, exactly once elsewhere.
+    event that comes again finds the mark; two that come at once find the claim. A handler that is cancelled (its
+    connection to the broker was lost, its time is up) does not take the two apart: what is being handed over goes on
+    to its mark by itself. One window is left, and no protocol closes it: the server has taken the mail and this process
+    dies (or loses its database) before the mark. Then the mail goes out again half a minute later, under the same
+    Message-ID: at least once there, exactly once elsewhere.
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class MailService:
         self._templates = templates
         self._sealer = sealer
         self._sender = sender
+        self._on_their_way: set[asyncio.Task[None]] = set()
 
     async def send_requested(self, event: EmailRequested) -> None:
         """Send the mail that a service asks for; what is secret in it is opened only here."""
@@ -62,12 +68,23 @@ class MailService:
             if delivery is not None:
                 delivery.mark_failed(str(error))
 
+    async def settle(self) -> None:
+        """Wait for the mails that are still being handed over, for as long as their claims last."""
+        if self._on_their_way:
+            await asyncio.wait(self._on_their_way, timeout=LEASE.total_seconds())
+
     async def _send(self, event_id: UUID, template: str, to: str, values: dict[str, str]) -> None:
         message = new_message(event_id, self._sender, to, self._templates.render(template, values))
         if not await self._claim(event_id, template, to):
             mails.labels(template, "duplicate").inc()
             log.info("mail.sent_before", event_id=str(event_id), template=template)
             return
+        handing_over = asyncio.create_task(self._hand_over(event_id, template, message))
+        self._on_their_way.add(handing_over)
+        handing_over.add_done_callback(self._on_their_way.discard)
+        await asyncio.shield(handing_over)
+
+    async def _hand_over(self, event_id: UUID, template: str, message: EmailMessage) -> None:
         try:
             await self._mailer.send(message)
         except MailRefusedError as error:
