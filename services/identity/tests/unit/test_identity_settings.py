@@ -41,7 +41,7 @@ def test_malformed_peppers_are_refused_by_name(text):
 
 
 @pytest.mark.parametrize("name", ["identity_key_encryption_key", "mail_sealing_key"])
-@pytest.mark.parametrize("text", [",", "malformed", f"{KEY},malformed"])
+@pytest.mark.parametrize("text", [",", "malformed", f"{KEY},malformed"], ids=["comma", "malformed", "second"])
 def test_malformed_encryption_keys_are_refused_by_name(name, text):
     with pytest.raises(ValidationError, match=name):
         settings(**{name: text})
