@@ -9,12 +9,14 @@ import orjson
 import pytest
 
 from alta_common.clock import utc_now
+from alta_common.contracts.projects import DocumentOcrRequested
 from alta_common.contracts.results import cancellation_key
+from alta_common.engines.operations import OperationStore, RemoteOperation
 from alta_common.engines.port import InputError
 from alta_common.errors import UnavailableError
 from alta_common.messaging.failures import UnfinishedError
 from alta_common.testing import eventually
-from alta_common.testing.engines import PAGES, EngineWorld, Letters, Options, fail, for_ever, nothing
+from alta_common.testing.engines import PAGES, EngineWorld, Letter, Letters, Options, fail, for_ever, nothing
 
 
 @pytest.fixture
@@ -261,3 +263,84 @@ async def test_giving_up_tells_the_owner_and_leavesnothing(world: EngineWorld) -
 
     assert (world.failed[0].code, world.failed[0].detail) == ("engine_unavailable", "Please try again later.")
     assert world.kept() == []
+
+
+# Work that is given to others
+
+
+async def given_away(world: EngineWorld) -> DocumentOcrRequested:
+    """Return a request whose file is with others, and not needed any more."""
+    request = await world.upload()
+    operation = RemoteOperation(name="operations/1", started_at=utc_now())
+    await OperationStore(world.storage, request.aggregate_id, request.event_id).save("all", operation)
+    del world.storage.objects[request.object_key]
+    return request
+
+
+async def test_what_others_read_is_fetched_without_the_file(world: EngineWorld) -> None:
+    request = await given_away(world)
+    world.local.others = nothing
+
+    await world.work().perform(request)
+
+    [completed] = world.completed
+    assert orjson.loads(world.storage.objects[completed.result_key])["pages"] == ["page of others"]
+    assert world.local.read == []
+    assert world.kept() == []
+
+
+async def test_waiting_for_others_is_not_counted_as_work(world: EngineWorld) -> None:
+    request = await given_away(world)
+    world.local.others = for_ever
+    for _ in range(3):
+        with pytest.raises(UnfinishedError):
+            await world.work(job_seconds=2, slice_seconds=1).perform(request)
+    world.local.others = lambda: asyncio.sleep(2.5)
+    await world.work(job_seconds=2, slice_seconds=60).perform(request)
+
+    assert len(world.completed) == 1
+
+
+async def test_a_deadline_bounds_the_time_that_others_take(world: EngineWorld) -> None:
+    request = await given_away(world)
+    world.local.others = for_ever
+
+    await world.work().perform(request.model_copy(update={"deadline_at": utc_now() + timedelta(seconds=2)}))
+
+    [failed] = world.failed
+    assert (failed.code, failed.retryable) == ("timeout", True)
+
+
+async def test_work_counts_on_after_others_were_waited_for(world: EngineWorld) -> None:
+    request = await world.upload()
+
+    async def wait_and_work_for_ever() -> None:
+        with options_of[0].operations.waiting():
+            await asyncio.sleep(0.5)
+        await for_ever()
+
+    options_of: list[Options] = []
+    recognize = world.local.recognize
+
+    async def remember(options: Options) -> Letter:
+        options_of.append(options)
+        return await recognize(options)
+
+    world.local.recognize = remember
+    world.local.acts[1] = wait_and_work_for_ever
+    await world.work(job_seconds=1, slice_seconds=60).perform(request)
+
+    [failed] = world.failed
+    assert (failed.code, failed.retryable) == ("timeout", False)
+
+
+async def test_another_engine_reads_what_others_have_failed_at(world: EngineWorld) -> None:
+    request = await world.upload(engine="documentai")
+    operation = RemoteOperation(name="operations/1", started_at=utc_now())
+    await OperationStore(world.storage, request.aggregate_id, request.event_id).save("all", operation)
+    world.google.others = fail(UnavailableError("nobody answers"))
+
+    await world.work(fallback_engine="local").perform(request)
+
+    assert (world.completed[0].engine_name, world.completed[0].warnings) == ("local", ["fallback_engine_used"])
+    assert world.google.read == []

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from prometheus_client import Counter
 from pydantic import BaseModel
@@ -39,6 +39,18 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class Resuming(Protocol):
+    """What an engine can that gives its work to others: fetch it, without the file."""
+
+    async def resume(self, options: Any, progress: Callable[[float, float], None]) -> Any:
+        """Return what others have read since an earlier delivery; None when there is nothing to wait for.
+
+        Raises as reading does.
+        """
+        ...
+
+
 RequestT = TypeVar("RequestT", bound=EngineRequest)
 EngineT = TypeVar("EngineT", bound=Engine)
 ReadingT = TypeVar("ReadingT", bound=Reading)
@@ -68,6 +80,15 @@ class Kind(ABC, Generic[RequestT, EngineT, ReadingT, ResultT]):
         self, engine: EngineT, source: SourceFile, options: Any, progress: Callable[[float, float], None]
     ) -> ReadingT:
         """Have the engine read. Raises `EngineError`."""
+
+    async def resume(self, engine: EngineT, options: Any, progress: Callable[[float, float], None]) -> ReadingT | None:
+        """Return what others read for the engine since an earlier delivery; None when it has to read the file itself.
+
+        Raises `EngineError`.
+        """
+        able: object = engine
+        reading: ReadingT | None = await able.resume(options, progress) if isinstance(able, Resuming) else None
+        return reading
 
     @abstractmethod
     def serialized(self, request: RequestT, reading: ReadingT) -> bytes:

@@ -5,6 +5,7 @@ that comes again (its process was killed, its turn was over) polls the same oper
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -13,6 +14,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from alta_common.engines.requests import EngineRequest
+from alta_common.engines.work_time import WorkTime
 from alta_common.errors import NotFoundError
 from alta_common.ids import new_id
 from alta_common.storage.object_storage import ObjectStorage
@@ -54,6 +56,10 @@ class Operations(Protocol):
         """Forget the operation of `part`: its outcome is stored, or it has failed and another is to be started."""
         ...
 
+    def waiting(self) -> AbstractContextManager[None]:
+        """Wait for operations in the block: that is no work of ours, and not counted against the request."""
+        ...
+
 
 class NoOperations:
     """Remembers nothing: for an engine that is called outside of a request."""
@@ -71,23 +77,31 @@ class NoOperations:
     async def clear(self, part: str) -> None:
         """Do nothing."""
 
+    def waiting(self) -> AbstractContextManager[None]:
+        """Wait in the block."""
+        return WorkTime().waiting()
+
 
 class OperationStore:
     """Remembers a request's operations as small objects beside its result.
 
-    `part` is a plain name: `speech`, `pages-1-15`. One instance serves one delivery of one request.
+    `part` is a plain name: `speech`, `pages-1-15`. One instance serves one delivery of one request; `time` stands
+    still while they are waited for.
     """
 
-    def __init__(self, storage: ObjectStorage, item_id: UUID, request_event_id: UUID) -> None:
+    def __init__(
+        self, storage: ObjectStorage, item_id: UUID, request_event_id: UUID, time: WorkTime | None = None
+    ) -> None:
         self._storage = storage
+        self._time = time or WorkTime()
         self._prefix = f"results/{item_id}/{request_event_id}.operation-"
         self._parts: set[str] = set()
         self.folder = f"{WORK_FOLDER}/{item_id}/{request_event_id}"
 
     @classmethod
-    def of(cls, storage: ObjectStorage, request: EngineRequest) -> "OperationStore":
+    def of(cls, storage: ObjectStorage, request: EngineRequest, time: WorkTime) -> "OperationStore":
         """Return the operations of `request`."""
-        return cls(storage, request.aggregate_id, request.event_id)
+        return cls(storage, request.aggregate_id, request.event_id, time)
 
     @property
     def parts(self) -> Sequence[str]:
@@ -116,6 +130,10 @@ class OperationStore:
         """Forget the operation of `part`."""
         await self._storage.delete(self._prefix + part)
         self._parts.discard(part)
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Wait for operations in the block."""
+        return self._time.waiting()
 
     async def clear_all(self) -> None:
         """Forget all that this instance knows of, once the request's result is stored."""

@@ -8,7 +8,7 @@ from alta_common.clock import utc_now
 from alta_common.engines.port import EngineError
 from alta_common.engines.requests import EngineRequest
 
-Limit = Literal["slice", "job", "deadline"]
+Limit = Literal["slice", "deadline"]
 
 DELIVERY_GRACE = timedelta(minutes=3)
 """For storing and publishing, between a slice's end and that of its delivery, which is taken for a fault.
@@ -22,7 +22,7 @@ class WorkRules:
     """Who works on what names nobody, who stands in for an engine that is away, and how long work may take.
 
     `slice_seconds` is for one delivery, because the broker takes a message back that is held for 30 minutes;
-    `job_seconds` is for all slices together.
+    `job_seconds` is for all slices together, without the time in which somebody else's operation is waited for.
     """
 
     default_engine: str
@@ -34,26 +34,32 @@ class WorkRules:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long one delivery may work, and which limit that is."""
+    """How long one delivery may take, which limit that is, and for how long it may work in that time."""
 
     seconds: float
     limit: Limit
+    work_seconds: float
 
     @classmethod
     def of(cls, request: EngineRequest, rules: WorkRules, spent_seconds: float) -> "Budget":
         """Return what is left for `request` after `spent_seconds` of work. Raises `EngineError` when nothing is."""
-        left: dict[Limit, float] = {"job": rules.job_seconds - spent_seconds, "slice": rules.slice_seconds}
+        left: dict[Limit, float] = {"slice": rules.slice_seconds}
         if request.deadline_at is not None:
             left["deadline"] = (request.deadline_at - utc_now()).total_seconds()
         limit = min(left, key=lambda name: left[name])
-        budget = cls(left[limit], limit)
+        budget = cls(left[limit], limit, rules.job_seconds - spent_seconds)
         if budget.seconds <= 0:
-            raise budget.exceeded(rules)
+            raise too_late()
+        if budget.work_seconds <= 0:
+            raise too_much_work(rules)
         return budget
 
-    def exceeded(self, rules: WorkRules) -> EngineError:
-        """Return what the owner is told once the job's limit or the deadline is passed."""
-        if self.limit == "deadline":
-            return EngineError("timeout", "It could not be done before its deadline.", retryable=True)
-        # The same file would take as long again.
-        return EngineError("timeout", f"It takes longer than the {rules.job_seconds / 60:g} minutes allowed.")
+
+def too_late() -> EngineError:
+    """Return what the owner is told once the deadline is passed."""
+    return EngineError("timeout", "It could not be done before its deadline.", retryable=True)
+
+
+def too_much_work(rules: WorkRules) -> EngineError:
+    """Return what the owner is told once the work has taken as long as it may: it would take as long again."""
+    return EngineError("timeout", f"It takes longer than the {rules.job_seconds / 60:g} minutes allowed.")

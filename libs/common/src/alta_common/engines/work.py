@@ -23,9 +23,10 @@ from alta_common.engines.port import EngineError, SourceFile
 from alta_common.engines.progress import ProgressReporter, Publisher
 from alta_common.engines.requests import EngineRequest, downloaded
 from alta_common.engines.results import ResultStore
-from alta_common.engines.rules import Budget, WorkRules
+from alta_common.engines.rules import Budget, WorkRules, too_late, too_much_work
 from alta_common.engines.running import RunningWork, WorkCancelledError
 from alta_common.engines.table import EngineTable
+from alta_common.engines.work_time import WorkTime
 from alta_common.errors import NotFoundError, UnavailableError
 from alta_common.messaging.failures import UnfinishedError
 from alta_common.storage.object_storage import ObjectStorage
@@ -42,10 +43,11 @@ _SPENT = "seconds"
 
 @dataclass(frozen=True)
 class _Kept:
-    """What outlives a delivery of a request that is not answered yet."""
+    """What outlives a delivery of a request that is not answered yet, and how long this delivery works."""
 
     checkpoint: StoredCheckpoint
     operations: OperationStore
+    clock: WorkTime
 
 
 class EngineWork(Generic[RequestT, EngineT, ReadingT, ResultT]):
@@ -102,7 +104,8 @@ class EngineWork(Generic[RequestT, EngineT, ReadingT, ResultT]):
 
     def _kept(self, request: RequestT) -> _Kept:
         checkpoint = StoredCheckpoint(self._storage, request.aggregate_id, request.event_id)
-        return _Kept(checkpoint, OperationStore.of(self._storage, request))
+        clock = WorkTime()
+        return _Kept(checkpoint, OperationStore.of(self._storage, request, clock), clock)
 
     async def _answer(self, request: RequestT, kept: _Kept) -> tuple[Event, str]:
         await self._refuse_cancelled(request)
@@ -139,23 +142,25 @@ class EngineWork(Generic[RequestT, EngineT, ReadingT, ResultT]):
     async def _within_limits(self, request: RequestT, kept: _Kept) -> tuple[ReadingT, float]:
         spent = await self._spent(kept)
         budget = Budget.of(request, self._rules, spent)
-        limit = asyncio.timeout(budget.seconds)
+        delivery = asyncio.timeout(budget.seconds)
         try:
-            async with limit:
+            async with delivery, kept.clock.at_most(budget.work_seconds):
                 return await self._read(request, kept)
         except TimeoutError as error:
-            if not limit.expired():
+            if kept.clock.is_over:
+                raise too_much_work(self._rules) from error
+            if not delivery.expired():
                 raise
-            if budget.limit != "slice":
-                raise budget.exceeded(self._rules) from error
-        await self._clock(kept).save(_SPENT, f"{spent + budget.seconds:.3f}".encode())
+            if budget.limit == "deadline":
+                raise too_late() from error
+        await self._spending(kept).save(_SPENT, f"{spent + kept.clock.worked_seconds:.3f}".encode())
         raise UnfinishedError(f"a slice of {budget.seconds:g} s is over")
 
     async def _spent(self, kept: _Kept) -> float:
-        """Return the seconds of earlier slices. A slice that was killed is not counted: the file is not to blame."""
-        return float((await self._clock(kept).load()).get(_SPENT, b"0"))
+        """Return the work of earlier slices, in seconds. One that was killed is not counted: no fault of the file."""
+        return float((await self._spending(kept).load()).get(_SPENT, b"0"))
 
-    def _clock(self, kept: _Kept) -> Checkpoint:
+    def _spending(self, kept: _Kept) -> Checkpoint:
         return kept.checkpoint.of("work")
 
     async def _read(self, request: RequestT, kept: _Kept) -> tuple[ReadingT, float]:
@@ -165,21 +170,53 @@ class EngineWork(Generic[RequestT, EngineT, ReadingT, ResultT]):
             progress(0, 0)
         name = self._engines.name_of(request.engine)
         try:
+            failure: EngineError | UnavailableError | None = None
+            try:
+                # Who has given the file away needs it no more: neither the download nor to look at it again.
+                if (resumed := await self._resumed(name, request, kept, progress)) is not None:
+                    return resumed
+            except (EngineError, UnavailableError) as error:
+                if self._engines.fallback_after(name, error) is None:
+                    raise
+                failure = error
             async with downloaded(request, self._storage, self._kind.service) as source:
-                try:
-                    return await self._read_with(name, source, request, kept, progress)
-                except (EngineError, UnavailableError) as error:
-                    fallback = self._engines.fallback_after(name, error)
-                    if fallback is None:
-                        raise
-                    log.warning("engine.fell_back", **_ids(request), engine=name, fallback=fallback, error=repr(error))
-                    engine_fallbacks.labels(name, fallback).inc()
-                    reading, seconds = await self._read_with(fallback, source, request, kept, progress)
-                    reading.warnings.append(FALLBACK_WARNING)
-                    await self._abandon(request, kept, name)
-                    return reading, seconds
+                if failure is None:
+                    try:
+                        return await self._read_with(name, source, request, kept, progress)
+                    except (EngineError, UnavailableError) as error:
+                        failure = error
+                return await self._read_instead(failure, source, request, kept, progress)
         finally:
             await progress.close()
+
+    async def _resumed(
+        self, name: str, request: RequestT, kept: _Kept, progress: ProgressReporter
+    ) -> tuple[ReadingT, float] | None:
+        engine = self._engines.get(name)
+        options = self._kind.options(request, kept.checkpoint.of(name), kept.operations)
+        started = time.perf_counter()
+        reading = await self._kind.resume(engine, options, progress)
+        return None if reading is None else (reading, time.perf_counter() - started)
+
+    async def _read_instead(
+        self,
+        failure: EngineError | UnavailableError,
+        source: SourceFile,
+        request: RequestT,
+        kept: _Kept,
+        progress: ProgressReporter,
+    ) -> tuple[ReadingT, float]:
+        """Have another engine read after the `failure` of the one asked for. Raises `failure` where there is none."""
+        name = self._engines.name_of(request.engine)
+        fallback = self._engines.fallback_after(name, failure)
+        if fallback is None:
+            raise failure
+        log.warning("engine.fell_back", **_ids(request), engine=name, fallback=fallback, error=repr(failure))
+        engine_fallbacks.labels(name, fallback).inc()
+        reading, seconds = await self._read_with(fallback, source, request, kept, progress)
+        reading.warnings.append(FALLBACK_WARNING)
+        await self._abandon(request, kept, name)
+        return reading, seconds
 
     async def _read_with(
         self, name: str, source: SourceFile, request: RequestT, kept: _Kept, progress: ProgressReporter

@@ -56,9 +56,13 @@ class LetterResult(BaseModel):
 
 @dataclass
 class Engine:
-    """Reads three pages and keeps each; before each it does what `acts` holds for it."""
+    """Reads three pages and keeps each; before each it does what `acts` holds for it.
+
+    It waits for others to read them, as long as `others` does, once an operation is noted.
+    """
 
     name: str = "local"
+    others: Callable[[], Awaitable[object]] | None = None
     acts: dict[int, Callable[[], Awaitable[object]]] = field(default_factory=dict)
     read: list[int] = field(default_factory=list)
     stopped: bool = False
@@ -75,6 +79,15 @@ class Engine:
         await options.operations.save("all", RemoteOperation(name="operations/1", started_at=utc_now()))
         pages = await options.checkpoint.load()
         return Letter(EngineInfo(name=self.name, version="1"), [pages[key].decode() for key in sorted(pages)])
+
+    async def resume(self, options: Options, progress: Any) -> Letter | None:
+        """Return what others have read."""
+        if self.others is None or await options.operations.find("all") is None:
+            return None
+        progress(0, PAGES)
+        with options.operations.waiting():
+            await self.others()
+        return Letter(EngineInfo(name=self.name, version="1"), ["page of others"])
 
     async def abandon(self, options: Options) -> None:
         """Count that it was called."""
