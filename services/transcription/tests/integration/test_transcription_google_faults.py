@@ -48,11 +48,13 @@ async def test_a_server_that_is_not_there_is_given_up_for_now(google: EmulatedSp
 
 
 REFUSALS = [
-    (grpc.StatusCode.INVALID_ARGUMENT, "Audio data does not appear to be in a supported encoding.", "corrupt_file"),
     (grpc.StatusCode.INVALID_ARGUMENT, "Audio can be of a maximum of 60 seconds.", "audio_too_long"),
     (grpc.StatusCode.OUT_OF_RANGE, "Exceeded maximum allowed audio duration", "audio_too_long"),
     (grpc.StatusCode.PERMISSION_DENIED, "Permission 'speech.recognizers.recognize' denied", "engine_unavailable"),
     (grpc.StatusCode.NOT_FOUND, "Unable to find Recognizer", "engine_unavailable"),
+    (grpc.StatusCode.INVALID_ARGUMENT, "Recognizer or config is missing decoding_config.", "engine_unavailable"),
+    (grpc.StatusCode.INVALID_ARGUMENT, "Word confidence is not supported by the selected model", "engine_unavailable"),
+    (grpc.StatusCode.INVALID_ARGUMENT, "Recognizer does not support feature: word_offsets", "engine_unavailable"),
 ]
 
 
@@ -68,6 +70,54 @@ async def test_what_cannot_go_better_is_not_tried_again(
     assert refusal.value.code == code
     assert refusal.value.retryable is (code == "engine_unavailable")
     assert google.faults.calls == {"Recognize": 1}
+
+
+UNDECODABLE = RefusedError(
+    grpc.StatusCode.INVALID_ARGUMENT, "Audio data does not appear to be in a supported encoding."
+)
+
+
+async def test_an_original_that_google_does_not_decode_is_sent_again_as_we_have_decoded_it(
+    google: EmulatedSpeech, clip: Path
+) -> None:
+    google.faults.plan("Recognize", UNDECODABLE)
+
+    transcription = await heard(google.engine(), clip)
+
+    assert transcription.text == "hello there"
+    assert google.faults.calls == {"Recognize": 2}
+    assert google.service.requests[-1].content.startswith(b"fLaC")
+
+
+async def test_a_recording_that_google_does_not_decode_in_either_form_is_damaged(
+    google: EmulatedSpeech, clip: Path
+) -> None:
+    google.faults.plan("Recognize", UNDECODABLE, UNDECODABLE)
+
+    with pytest.raises(EngineError) as refusal:
+        await heard(google.engine(), clip)
+
+    assert (refusal.value.code, refusal.value.retryable) == ("corrupt_file", False)
+
+
+async def test_a_language_of_the_deployment_that_google_does_not_know_is_nobodys_recording(
+    google: EmulatedSpeech, clip: Path
+) -> None:
+    unknown = RefusedError(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        'The language "xx-XX" is not supported by the model "long" in the location named "eu".',
+    )
+    google.faults.plan("Recognize", unknown)
+    engine = google.engine()
+
+    with pytest.raises(EngineError) as refusal:
+        await heard(engine, clip)
+
+    assert (refusal.value.code, refusal.value.retryable) == ("engine_unavailable", True)
+    with pytest.raises(UnavailableError):
+        await engine.check()
+    await heard(engine, clip)
+    await engine.check()
 
 
 async def test_a_language_that_google_does_not_know_is_named(google: EmulatedSpeech, clip: Path) -> None:

@@ -38,9 +38,11 @@ def published() -> Published:
     return Published()
 
 
-def a_process(google: EmulatedSpeech, published: Published, slice_seconds: float = HOUR) -> TranscriptionService:
+def a_process(
+    google: EmulatedSpeech, published: Published, slice_seconds: float = HOUR, job_seconds: float = HOUR
+) -> TranscriptionService:
     """The use case as a process has it that has just started."""
-    rules = WorkRules(default_engine="google-speech", job_seconds=HOUR, slice_seconds=slice_seconds)
+    rules = WorkRules(default_engine="google-speech", job_seconds=job_seconds, slice_seconds=slice_seconds)
     return TranscriptionService(google.bucket, {"google-speech": google.through_storage()}, published, rules)
 
 
@@ -86,6 +88,45 @@ async def test_work_that_takes_several_slices_is_begun_once(
     assert isinstance(answer, VoiceTranscriptionCompleted)
     assert (answer.engine_name, answer.duration_ms) == ("google-speech", 5000)
     assert await kept(google, request) == []
+
+
+async def test_a_recording_that_google_has_is_neither_fetched_nor_decoded_again(
+    google: EmulatedSpeech, published: Published, delivered
+) -> None:
+    request = await delivered()
+    google.operations.hold()
+    interrupted = asyncio.ensure_future(a_process(google, published).transcribe(request))
+    await eventually(lambda: google.faults.calls["GetOperation"] > 0)
+    interrupted.cancel()
+    await asyncio.wait([interrupted])
+    await google.bucket.delete(request.object_key)
+    google.operations.release()
+
+    await a_process(google, published).transcribe(request)
+
+    (answer,) = published.answers
+    assert isinstance(answer, VoiceTranscriptionCompleted)
+    assert (answer.duration_ms, len(google.operations.started)) == (5000, 1)
+    assert await kept(google, request) == []
+
+
+async def test_the_time_that_google_takes_is_not_counted_against_the_recording(
+    google: EmulatedSpeech, published: Published, delivered
+) -> None:
+    request = await delivered()
+    google.operations.hold()
+    interrupted = asyncio.ensure_future(a_process(google, published).transcribe(request))
+    await eventually(lambda: google.faults.calls["GetOperation"] > 0)
+    interrupted.cancel()
+    await asyncio.wait([interrupted])
+
+    with pytest.raises(UnfinishedError):
+        await a_process(google, published, slice_seconds=3, job_seconds=2).transcribe(request)
+
+    assert published.answers == []
+    google.operations.release()
+    await a_process(google, published, job_seconds=20).transcribe(request)
+    assert isinstance(published.answers[0], VoiceTranscriptionCompleted)
 
 
 async def test_a_cancelled_request_is_cancelled_at_google(

@@ -143,6 +143,24 @@ def test_a_recording_of_sounds_that_google_takes_is_taken(tmp_path: Path, wav, p
     assert audio.flac.read_bytes().startswith(b"fLaC")
 
 
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"data_size": 0xFFFFFFFF, "riff_size": 0xFFFFFFFF},
+        {"data_size": 0, "riff_size": 0},
+        {"riff_size": 0},
+        {"data_size": 10_000_000},
+    ],
+    ids=str,
+)
+def test_a_wav_whose_header_does_not_know_its_length_is_not_taken(tmp_path: Path, wav, pcm, sizes: dict) -> None:
+    (tmp_path / "a.wav").write_bytes(wav(pcm, **sizes))
+
+    audio = prepared(tmp_path / "a.wav")
+
+    assert (audio.taken_as_it_is, audio.duration_ms) == (False, 5000)
+
+
 def test_preparing_stops_where_a_recording_becomes_too_long(tmp_path: Path, wav, pcm) -> None:
     (tmp_path / "a.wav").write_bytes(wav(pcm, data_size=100 * SAMPLE_RATE))
 

@@ -54,6 +54,16 @@ class Recordings(Kind[VoiceTranscriptionRequested, SpeechEngine, Transcription, 
         _account(transcription, time.perf_counter() - started)
         return transcription
 
+    async def resume(
+        self, engine: SpeechEngine, options: SpeechOptions, progress: Callable[[float, float], None]
+    ) -> Transcription | None:
+        """Return what others have heard for the engine."""
+        started = time.perf_counter()
+        transcription = await super().resume(engine, options, progress)
+        if transcription is not None:
+            _account(transcription, time.perf_counter() - started)
+        return transcription
+
     def serialized(self, request: VoiceTranscriptionRequested, reading: Transcription) -> bytes:
         """Return the canonical JSON of the transcription."""
         return _result(request, reading).model_dump_json().encode()

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import structlog
 
 from alta_common.contracts.results import EngineInfo
-from alta_common.engines.port import SourceFile
+from alta_common.engines.checkpoints import Checkpoint
+from alta_common.engines.port import InputError, SourceFile
 from alta_common.workers.errors import WorkerCrashedError
 from alta_common.workers.pool import WorkerPool
 from alta_common.workers.wire import Task
@@ -18,7 +20,7 @@ from alta_transcription.engines.confidence import warnings_of
 from alta_transcription.engines.engine import Progress, SpeechOptions, Transcription
 from alta_transcription.engines.google_speech_api import SpeechApi
 from alta_transcription.engines.google_speech_audio import PreparedAudio, prepare_task
-from alta_transcription.engines.google_speech_batch import BatchRecognizer, results_of
+from alta_transcription.engines.google_speech_batch import BatchRecognizer, Percent, results_of
 from alta_transcription.engines.google_speech_results import language_of, segments_of
 from alta_transcription.engines.worker_faults import worker_faults
 
@@ -28,6 +30,10 @@ NAME = "google-speech"
 
 LONGEST_SECONDS = 8 * 3600.0
 """What Google takes in one file."""
+
+_KEPT = "recording"
+# Google may refuse an original that we, and players, read.
+_REFUSED_ENCODING = {"corrupt_file", "invalid_input"}
 
 
 @dataclass(frozen=True)
@@ -64,14 +70,19 @@ class GoogleSpeechEngine:
             results = [] if audio.silent else await self._hear(source.path, audio, options, progress)
         finally:
             await asyncio.to_thread(audio.flac.unlink, missing_ok=True)
-        segments = await asyncio.to_thread(segments_of, results, audio.duration_ms)
-        return Transcription(
-            engine=self._info,
-            language=language_of(results),
-            duration_ms=audio.duration_ms,
-            segments=segments,
-            warnings=warnings_of(segments, other_language=False, damaged=audio.damaged),
-        )
+        return await self._transcription(results, _Recording.of(audio))
+
+    async def resume(self, options: SpeechOptions, progress: Progress) -> Transcription | None:
+        """Return what Google hears in a recording that an earlier call has given to it; None when it has to be given.
+
+        The file is not needed: what is to be known of it was kept. Raises as `transcribe`.
+        """
+        recording = await _Recording.kept(options.checkpoint)
+        if recording is None:
+            return None
+        with self._api.answering_for(options.language):
+            result = await self._batch.resume(options.operations, recording.percent(progress))
+        return None if result is None else await self._transcription(self._accounted(result), recording)
 
     async def abandon(self, options: SpeechOptions) -> None:
         """End the operation that works on the request, and remove what it reads."""
@@ -108,27 +119,81 @@ class GoogleSpeechEngine:
         self, path: Path, audio: PreparedAudio, options: SpeechOptions, progress: Progress
     ) -> Sequence[Any]:
         """Return Google's results, raw protocol buffers."""
-        content = await asyncio.to_thread(self._inline_content, path, audio)
-        if content is not None:
-            response = await self._api.recognize(content, options.language)
-            self._account(response.metadata)
-            return list(response.results)
-        seconds = audio.duration_ms / 1000
-        result = await self._batch.recognize(
-            audio.flac, options.language, options.operations, lambda percent: progress(seconds * percent / 100, seconds)
+        with self._api.answering_for(options.language):
+            files = await asyncio.to_thread(self._inline_files, path, audio)
+            if files:
+                return await self._hear_at_once(files, options)
+            recording = _Recording.of(audio)
+            await recording.keep(options.checkpoint)
+            result = await self._batch.recognize(
+                audio.flac, options.language, options.operations, recording.percent(progress)
+            )
+            return self._accounted(result)
+
+    async def _hear_at_once(self, files: Sequence[Path], options: SpeechOptions) -> Sequence[Any]:
+        file, *others = files
+        try:
+            response = await self._api.recognize(await asyncio.to_thread(file.read_bytes), options.language)
+        except InputError as error:
+            if not others or error.code not in _REFUSED_ENCODING:
+                raise
+            log.warning("google.original_refused", error=error.detail)
+            return await self._hear_at_once(others, options)
+        self._account(response.metadata)
+        return list(response.results)
+
+    def _inline_files(self, path: Path, audio: PreparedAudio) -> list[Path]:
+        """Return what fits into a call: the original where Google takes it, and the FLAC; none of long recordings."""
+        if audio.duration_ms > self._limits.inline_seconds * 1000:
+            return []
+        files = [path, audio.flac] if audio.taken_as_it_is else [audio.flac]
+        return [file for file in files if file.stat().st_size <= self._limits.inline_bytes]
+
+    async def _transcription(self, results: Sequence[Any], recording: "_Recording") -> Transcription:
+        segments = await asyncio.to_thread(segments_of, results, recording.duration_ms)
+        return Transcription(
+            engine=self._info,
+            language=language_of(results),
+            duration_ms=recording.duration_ms,
+            segments=segments,
+            warnings=warnings_of(segments, other_language=False, damaged=recording.damaged),
         )
+
+    def _accounted(self, result: Any) -> Sequence[Any]:
         self._account(result.metadata)
         return results_of(result)
-
-    def _inline_content(self, path: Path, audio: PreparedAudio) -> bytes | None:
-        """Return what fits into a call: the original where Google takes it, else the FLAC; None for long recordings."""
-        if audio.duration_ms > self._limits.inline_seconds * 1000:
-            return None
-        files = [path, audio.flac] if audio.taken_as_it_is else [audio.flac]
-        fitting = (file for file in files if file.stat().st_size <= self._limits.inline_bytes)
-        file = next(fitting, None)
-        return None if file is None else file.read_bytes()
 
     def _account(self, metadata: Any) -> None:
         billed = metadata.total_billed_duration.ToMilliseconds() / 1000
         metrics.google_billed_seconds.labels(self._api.config.model).inc(billed)
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """What is to be known of a recording that Google hears: kept, so that it is not decoded again to wait for that."""
+
+    duration_ms: int
+    damaged: bool
+
+    @classmethod
+    def of(cls, audio: PreparedAudio) -> "_Recording":
+        return cls(audio.duration_ms, audio.damaged)
+
+    @classmethod
+    async def kept(cls, checkpoint: Checkpoint) -> "_Recording | None":
+        content = (await checkpoint.load()).get(_KEPT)
+        if content is None:
+            return None
+        try:
+            return cls(**orjson.loads(content))
+        except (TypeError, ValueError) as error:
+            log.warning("google.recording_unusable", error=str(error)[:200])
+            return None
+
+    async def keep(self, checkpoint: Checkpoint) -> None:
+        await checkpoint.save(_KEPT, orjson.dumps(self))
+
+    def percent(self, progress: Progress) -> Percent:
+        """Return what tells `progress` in seconds."""
+        seconds = self.duration_ms / 1000
+        return lambda percent: progress(seconds * percent / 100, seconds)

@@ -1,22 +1,32 @@
 """The calls to Google Speech-to-Text v2 that are made here. What comes back are raw protocol buffers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from google.cloud import speech_v2
 
 from alta_common.engines.google.api import GoogleApi
 from alta_common.engines.google.calls import Patience
-from alta_common.engines.google.errors import InputFault
+from alta_common.engines.google.errors import InputFault, OperatorFault
 from alta_common.engines.google.limiter import Limiter
+from alta_common.engines.port import InputError
 from alta_transcription.engines.google_speech_config import GoogleSpeechConfig
 
 API = "speech"
 
+_LANGUAGE = "unsupported_language"
+
 FAULTS = (
     InputFault.of(
         r"language.*(not supported|unsupported|invalid)",
-        "unsupported_language",
+        _LANGUAGE,
         "The engine does not know the language that was asked for.",
+    ),
+    # What the model or the recognizer cannot, and we ask for: all recordings fail alike.
+    OperatorFault.of(
+        r"decoding_?config|not supported by the (selected |requested |recognizer's )?model|unsupported fields"
+        r"|does(n't| not) support (the )?feature"
     ),
     InputFault.of(
         r"too long|longer than|maximum (of \d+ (seconds|minutes)|allowed audio duration)|duration limit",
@@ -27,7 +37,7 @@ FAULTS = (
         r"encoding|decod|audio (data|file|content)", "corrupt_file", "The engine cannot decode the recording."
     ),
 )
-"""How Google words what is wrong with a recording."""
+"""How Google words what is wrong with a recording, or with the way in which we ask."""
 
 
 class SpeechApi(GoogleApi[speech_v2.SpeechAsyncClient]):
@@ -48,6 +58,16 @@ class SpeechApi(GoogleApi[speech_v2.SpeechAsyncClient]):
             recognizer=self.config.recognizer_name, config=self.config.recognition(language), content=content
         )
         return speech_v2.RecognizeResponse.pb(await self._calls.call(self._client.recognize, request))
+
+    @contextmanager
+    def answering_for(self, language: str | None) -> Iterator[None]:
+        """Blame the operator for a language in the block that no request has named: it is the deployment's own."""
+        try:
+            yield
+        except InputError as error:
+            if error.code == _LANGUAGE and language is None:
+                raise self._calls.refused(error) from error
+            raise
 
     async def begin(self, uri: str, language: str | None) -> str:
         """Begin to transcribe the file at `uri` (gs://); return the name of the operation. Raises as `recognize`."""

@@ -4,6 +4,7 @@ That tells its true length, which decides how Google is asked and is what Google
 it; and leaves a FLAC of 16 kHz mono for all that Google does not take as it is.
 """
 
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,7 +77,26 @@ def is_decoded(encoding: Encoding) -> bool:
 
 
 def _is_taken(encoding: Encoding, path: Path) -> bool:
-    return is_decoded(encoding) and _is_family_member(encoding.container, path)
+    if not is_decoded(encoding):
+        return False
+    return _is_whole_wav(path) if encoding.container == "wav" else _is_family_member(encoding.container, path)
+
+
+def _is_whole_wav(path: Path) -> bool:
+    """Say whether a WAV's header tells the length of what is in it.
+
+    Who records into a pipe leaves 0 or 2**32 - 1 there, which FFmpeg reads as "to the end", and others as they like.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        _, riff_bytes, _ = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
+        while len(head := file.read(8)) == 8:  # noqa: PLR2004 - a name of four letters, and a length
+            name, chunk_bytes = struct.unpack("<4sI", head)
+            if name == b"data":
+                return bool(0 < riff_bytes <= size - 8 and 0 < chunk_bytes <= size - file.tell())
+            # Chunks begin at even places.
+            file.seek(chunk_bytes + chunk_bytes % 2, 1)
+    return False
 
 
 def _is_family_member(container: str, path: Path) -> bool:

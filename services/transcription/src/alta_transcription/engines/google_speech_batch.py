@@ -36,16 +36,24 @@ class BatchRecognizer:
         An operation that an earlier process has begun is waited for, not begun again. Raises `EngineError`, and
         `UnavailableError` for what may go better later. Being cancelled leaves the operation running.
         """
-        known = await operations.find(_PART)
-        if known is not None:
-            try:
-                return await self._outcome_of(known, operations, percent)
-            except OperationNotFoundError:
-                # Google forgets operations some days after their end.
-                log.warning("google.operation_forgotten", operation=known.name, started_at=known.started_at)
-                await operations.clear(_PART)
+        resumed = await self.resume(operations, percent)
+        if resumed is not None:
+            return resumed
         begun = await self._begin(flac, language, operations)
         return await self._outcome_of(begun, operations, percent)
+
+    async def resume(self, operations: Operations, percent: Percent) -> Any | None:
+        """Return the result of an operation that an earlier process has begun; None when none was. Raises as above."""
+        known = await operations.find(_PART)
+        if known is None:
+            return None
+        try:
+            return await self._outcome_of(known, operations, percent)
+        except OperationNotFoundError:
+            # Google forgets operations some days after their end.
+            log.warning("google.operation_forgotten", operation=known.name, started_at=known.started_at)
+            await operations.clear(_PART)
+            return None
 
     async def abandon(self, operations: Operations) -> None:
         """Cancel the operation, if there is one, and remove what lies in the bucket."""
@@ -74,7 +82,8 @@ class BatchRecognizer:
             percent(_percent_of(operation))
 
         try:
-            await self._api.operations.wait_for(begun.name, hear)
+            with operations.waiting():
+                await self._api.operations.wait_for(begun.name, hear)
             result = self._file_result(last, begun)
         except (EngineError, UnavailableError):
             # When only the asking failed, it still runs, and the next delivery of the request waits for it.

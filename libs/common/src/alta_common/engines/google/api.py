@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from alta_common.engines.google.calls import GoogleCalls, Patience
 from alta_common.engines.google.connection import check_client, close_client
-from alta_common.engines.google.errors import InputFault, error_of
+from alta_common.engines.google.errors import Fault, error_of
 from alta_common.engines.google.limiter import Limiter
 from alta_common.engines.google.long_running import LongRunning, OperationsClient
 
@@ -15,11 +15,11 @@ Client = TypeVar("Client", bound=OperationsClient)
 class GoogleApi(Generic[Client]):
     """An API that is called through `client`, which belongs to the running event loop; `close` closes it.
 
-    `name` stands in logs and metrics, `faults` are those that files can have there.
+    `name` stands in logs and metrics, `faults` are those that it words in its own way, the first that matches counts.
     """
 
     def __init__(
-        self, name: str, client: Client, faults: Sequence[InputFault], limiter: Limiter, patience: Patience
+        self, name: str, client: Client, faults: Sequence[Fault], limiter: Limiter, patience: Patience
     ) -> None:
         self._client = client
         self._calls = GoogleCalls(name, limiter, faults, patience)

@@ -18,7 +18,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from opentelemetry.trace import SpanKind
 
 from alta_common.engines.google import metrics
-from alta_common.engines.google.errors import InputFault, blame_for, translated
+from alta_common.engines.google.errors import Fault, blame_for, refused, translated
 from alta_common.engines.google.limiter import Limiter
 from alta_common.engines.port import EngineError, InputError
 from alta_common.errors import UnavailableError
@@ -46,9 +46,12 @@ class Patience:
 
 
 class GoogleCalls:
-    """Calls methods of one client. `api` names it in logs and metrics, `faults` are those that its files can have."""
+    """Calls methods of one client. `api` names it in logs and metrics, `faults` are those that it words in its own way.
 
-    def __init__(self, api: str, limiter: Limiter, faults: Sequence[InputFault], patience: Patience) -> None:
+    The first of `faults` that matches a message counts.
+    """
+
+    def __init__(self, api: str, limiter: Limiter, faults: Sequence[Fault], patience: Patience) -> None:
         self._api = api
         self._limiter = limiter
         self._faults = faults
@@ -77,6 +80,11 @@ class GoogleCalls:
     def translated(self, error: GoogleAPICallError) -> Exception:
         """Return what to raise for an error that came in an answer, such as an operation's."""
         return translated(error, self._api, self._faults)
+
+    def refused(self, error: InputError) -> EngineError:
+        """Return what to raise for an `error` that is the operator's fault after all."""
+        self._is_refused = True
+        return refused(self._api, error.code, error.detail)
 
     async def _repeated(
         self,

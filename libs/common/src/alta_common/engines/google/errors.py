@@ -51,12 +51,29 @@ class InputFault:
         return cls(re.compile(pattern, re.IGNORECASE), code, detail)
 
 
-def blame_for(error: GoogleAPICallError, faults: Sequence[InputFault] = ()) -> Blame:
+@dataclass(frozen=True)
+class OperatorFault:
+    """How Google words what it minds about the way in which it is asked, and not about the file."""
+
+    pattern: re.Pattern[str]
+
+    @classmethod
+    def of(cls, pattern: str) -> "OperatorFault":
+        """Return the fault whose message matches `pattern`, in any case."""
+        return cls(re.compile(pattern, re.IGNORECASE))
+
+
+Fault = InputFault | OperatorFault
+
+
+def blame_for(error: GoogleAPICallError, faults: Sequence[Fault] = ()) -> Blame:
     """Return whom an error speaks of; only what is nobody's fault goes away by trying again."""
     status = error.grpc_status_code
     if status in _INPUT:
-        is_ours = _OUR_REQUEST.search(error.message or "") and _fault_of(error, faults) is None
-        return "operator" if is_ours else "input"
+        fault = _fault_of(error, faults)
+        if fault is None:
+            return "operator" if _OUR_REQUEST.search(error.message or "") else "input"
+        return "operator" if isinstance(fault, OperatorFault) else "input"
     if status in _OPERATOR:
         return "operator"
     if status is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(error.message or ""):
@@ -71,7 +88,7 @@ def error_of(code: int, message: str) -> GoogleAPICallError:
     return error
 
 
-def translated(error: GoogleAPICallError, api: str, faults: Sequence[InputFault]) -> Exception:
+def translated(error: GoogleAPICallError, api: str, faults: Sequence[Fault]) -> Exception:
     """Return what to raise for an error of `api`.
 
     `InputError` for the file's faults; `EngineError` `engine_unavailable`, and an error in the log, for what an
@@ -81,26 +98,29 @@ def translated(error: GoogleAPICallError, api: str, faults: Sequence[InputFault]
     if blame == "input":
         return _input_error(error, faults)
     if blame == "operator":
-        # An alert goes with this event: every file fails until somebody acts.
-        log.error("google.refused", api=api, status=_name_of(error), error=error.message)
-        detail = (
-            "The engine is not set up correctly at the moment. It is not your file's fault; please try again later."
-        )
-        return EngineError("engine_unavailable", detail, retryable=True)
+        return refused(api, _name_of(error), error.message or "")
     return UnavailableError(f"{api} did not answer: {_name_of(error)}: {error.message}")
 
 
-def _input_error(error: GoogleAPICallError, faults: Sequence[InputFault]) -> InputError:
+def refused(api: str, status: str, message: str) -> EngineError:
+    """Return what to raise for what an operator has to put right."""
+    # An alert goes with this event: every file fails until somebody acts.
+    log.error("google.refused", api=api, status=status, error=message)
+    detail = "The engine is not set up correctly at the moment. It is not your file's fault; please try again later."
+    return EngineError("engine_unavailable", detail, retryable=True)
+
+
+def _input_error(error: GoogleAPICallError, faults: Sequence[Fault]) -> InputError:
     message = error.message or ""
     if _TOO_LARGE.search(message):
         return InputError("file_too_large", "The file, or what is read in it, is larger than the engine takes.")
     fault = _fault_of(error, faults)
-    if fault is not None:
+    if isinstance(fault, InputFault):
         return InputError(fault.code, fault.detail)
     return InputError("invalid_input", f"The engine refused the file: {message[:_LONGEST_MESSAGE]}")
 
 
-def _fault_of(error: GoogleAPICallError, faults: Sequence[InputFault]) -> InputFault | None:
+def _fault_of(error: GoogleAPICallError, faults: Sequence[Fault]) -> Fault | None:
     said = f"{error.reason or ''} {error.message or ''}"
     return next((fault for fault in faults if fault.pattern.search(said)), None)
 
