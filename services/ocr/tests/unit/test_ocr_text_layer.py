@@ -42,8 +42,8 @@ def text_of(page: Page | None) -> list[str]:
     return [line.text for line in page.lines]
 
 
-def show(text: str, x: int, y: int, *, matrix: str = "1 0 0 1", mode: int = 0) -> str:
-    return f"BT /F1 14 Tf {mode} Tr {matrix} {x} {y} Tm ({text}) Tj ET\n"
+def show(text: str, x: int, y: int, *, matrix: str = "1 0 0 1", mode: int = 0, size: int = 14) -> str:
+    return f"BT /F1 {size} Tf {mode} Tr {matrix} {x} {y} Tm ({text}) Tj ET\n"
 
 
 def test_lines_and_words_stand_where_they_are_shown(read: Read, pdf_file: PdfMaker, paragraph: tuple[str, ...]) -> None:
@@ -104,6 +104,20 @@ def test_columns_are_read_one_after_the_other(read: Read, raw_pdf: PdfMaker) -> 
     content = "".join(show(left[i], 50, 700 - 20 * i) + show(right[i], 330, 700 - 20 * i) for i in range(12))
 
     assert text_of(read(raw_pdf(content.encode()))) == left + right
+
+
+@pytest.mark.parametrize(("size", "lower", "pitch"), [(14, 10, 20), (10, 6, 12)])
+def test_columns_half_a_line_apart_are_not_run_together(
+    read: Read, raw_pdf: PdfMaker, size: int, lower: int, pitch: int
+) -> None:
+    left = [f"the left column, line {i}" for i in range(12)]
+    right = [f"the right column, line {i}" for i in range(12)]
+    content = "".join(
+        show(left[i], 50, 700 - pitch * i, size=size) + show(right[i], 330, 700 - pitch * i - lower, size=size)
+        for i in range(12)
+    )
+
+    assert sorted(text_of(read(raw_pdf(content.encode())))) == sorted(left + right)
 
 
 def test_a_row_of_a_table_is_one_line(read: Read, raw_pdf: PdfMaker) -> None:

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.metadata
+import itertools
 import math
 import unicodedata
 from collections import Counter
@@ -31,7 +32,8 @@ _WITHIN_A_WORD = 0.15
 """Gaps between words, in heights of the line."""
 
 _SAME_ROW = 0.4
-"""Share of the lower piece's height that two pieces of a row have in common."""
+_SAME_LINE = 0.2
+"""Share of the lower one's height that two pieces of a row have in common, and two words that pdfium has in a line."""
 
 _TURNED: dict[int, Callable[[float, float, float, float], Box]] = {
     # Where a box (shares of the page) comes to stand when its page is turned clockwise.
@@ -84,7 +86,8 @@ def read_text_layer(page: Any, number: int) -> Page | None:
         width, height = page.get_size()
         if rotation in (90, 270):
             width, height = height, width
-        pieces = [_Piece([_upright(word, rotation, width, height) for word in line]) for line in text.lines]
+        lines_of_words = ([_upright(word, rotation, width, height) for word in line] for line in text.lines)
+        pieces = [piece for words in lines_of_words for piece in _rows_in(words)]
     finally:
         text.close()
     lines = [_line(piece, width, height) for piece in _in_reading_order(pieces)]
@@ -153,6 +156,35 @@ def _upright(word: PdfWord, rotation: int, width: float, height: float) -> PdfWo
     return PdfWord(word.text, (x0 * width, y0 * height, x1 * width, y1 * height), word.start)
 
 
+def _rows_in(words: list[PdfWord]) -> list[_Piece]:
+    """Part what pdfium takes for one line where columns stand side by side half a line apart, written row by row.
+
+    A word far off on either side starts another row where it shares next to none of the row's height. What is near
+    stays, whatever its height: raised marks, words from right to left, text up the page's side.
+    """
+    rows = [words[:1]]
+    for before, word in itertools.pairwise(words):
+        if _is_far(before, word) and not _is_beside(rows[-1], word):
+            rows.append([])
+        rows[-1].append(word)
+    return [_Piece(row) for row in rows]
+
+
+def _is_far(before: PdfWord, word: PdfWord) -> bool:
+    gap = max(word.box[0] - before.box[2], before.box[0] - word.box[2])
+    return gap > _WITHIN_A_LINE * max(before.box[3] - before.box[1], word.box[3] - word.box[1])
+
+
+def _is_beside(row: list[PdfWord], word: PdfWord) -> bool:
+    # Dots and dashes say little about where a row runs.
+    last = next((one for one in reversed(row) if _has_letters(one)), row[0])
+    return not _has_letters(word) or _are_in_a_row(last.box, word.box, _SAME_LINE)
+
+
+def _has_letters(word: PdfWord) -> bool:
+    return any(map(str.isalnum, word.text))
+
+
 def _rejoined(pieces: list[_Piece], widest_gap: float) -> list[_Piece]:
     """Join pieces that follow each other in a row, at most `widest_gap` times their height apart."""
     joined: list[_Piece] = []
@@ -166,10 +198,13 @@ def _rejoined(pieces: list[_Piece], widest_gap: float) -> list[_Piece]:
 
 def _continues(line: Box, piece: Box, widest_gap: float) -> bool:
     height = max(line[3] - line[1], piece[3] - piece[1])
-    shared = min(line[3], piece[3]) - max(line[1], piece[1])
     gap = piece[0] - line[2]
-    in_a_row = shared > _SAME_ROW * min(line[3] - line[1], piece[3] - piece[1])
-    return in_a_row and -_OVERLAPPING * height < gap < widest_gap * height
+    return _are_in_a_row(line, piece, _SAME_ROW) and -_OVERLAPPING * height < gap < widest_gap * height
+
+
+def _are_in_a_row(one: Box, other: Box, least: float) -> bool:
+    shared = min(one[3], other[3]) - max(one[1], other[1])
+    return shared > least * min(one[3] - one[1], other[3] - other[1])
 
 
 def _glued(words: list[PdfWord], more: list[PdfWord]) -> list[PdfWord]:
@@ -208,10 +243,11 @@ def _order(pieces: list[_Piece]) -> ReadingOrder:
 
 
 def _cut_at_gaps(line: _Piece) -> list[_Piece]:
-    height = line.box[3] - line.box[1]
+    # Not the line's height: it may be that of two columns a little apart.
+    widest = _BETWEEN_COLUMNS * max(word.box[3] - word.box[1] for word in line.words)
     parts: list[list[PdfWord]] = [[line.words[0]]]
-    for before, word in zip(line.words, line.words[1:], strict=False):
-        if word.box[0] - before.box[2] > _BETWEEN_COLUMNS * height or word.box[2] < before.box[0]:
+    for before, word in itertools.pairwise(line.words):
+        if word.box[0] - before.box[2] > widest or word.box[2] < before.box[0]:
             parts.append([])
         parts[-1].append(word)
     return [_Piece(part) for part in parts]
