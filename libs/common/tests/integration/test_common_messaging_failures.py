@@ -1,11 +1,17 @@
 """What becomes of messages whose handling fails: another try, or an end that somebody is told of."""
 
-from datetime import timedelta
+import struct
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel
+from aiormq.abc import ChannelFrame
+from pamqp import commands
+from pamqp.body import ContentBody
+from pamqp.frame import marshal
+from pamqp.header import ContentHeader
 from prometheus_client import REGISTRY
 
 from alta_common.contracts.projects import ProjectCreated
@@ -130,6 +136,59 @@ async def test_a_message_that_nobody_can_read_is_dead_and_the_queue_goes_on(
 
     assert message.body == body
     assert message.headers["x-alta-reason"] in {"unreadable_message", "unknown_event", "ValidationError"}
+
+
+# What stands in a message's properties when they are written well, and what somebody else's program writes instead.
+DAMAGES = {
+    "a timestamp in microseconds": (struct.pack(">Q", 1_700_000_000), struct.pack(">Q", 1_700_000_000_000_000)),
+    "a timestamp without end": (struct.pack(">Q", 1_700_000_000), b"\xff" * 8),
+    "a type in Latin-1": (b"\x04cafe", b"\x04caf\xe9"),
+    "a header named in Latin-1": (b"\x06numberl", b"\x06numb\xe9rl"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_message_whose_properties_nobody_can_decode_is_dead_and_its_neighbours_are_handled(
+    consuming: Any,
+    reader: Any,
+    publisher: EventPublisher,
+    channel: AbstractChannel,
+    damage: str,
+    dead_letter: Any,
+    a_request: Any,
+) -> None:
+    reader.gate.clear()
+    async with consuming():
+        await publisher.publish(a_request())
+        await eventually(lambda: reader.busy == 1)
+        await publish_damaged(channel, a_request().to_bytes(), *DAMAGES[damage])
+        message = await dead_letter()
+        await publisher.publish(a_request())
+        await eventually(lambda: reader.busy == 2)
+        reader.gate.set()
+        await eventually(lambda: len(reader.finished) == 2)
+
+    assert len(reader.events) == 2  # the connection stayed, so none came twice
+    assert message.message_id == "damaged"
+    assert message.headers["x-alta-reason"] == "unreadable_message"
+    assert "x-undecodable" not in message.headers
+
+
+async def publish_damaged(channel: AbstractChannel, body: bytes, well: bytes, damaged: bytes) -> None:
+    """Publish what no client library lets one write."""
+    moment = datetime.fromtimestamp(1_700_000_000, UTC)
+    properties = commands.Basic.Properties(
+        message_id="damaged", timestamp=moment, message_type="cafe", headers={"number": 2**40}
+    )
+    raw = await channel.get_underlay_channel()
+    frames = (
+        commands.Basic.Publish(exchange="", routing_key=QUEUE),
+        ContentHeader(body_size=len(body), properties=properties),
+        ContentBody(body),
+    )
+    written = b"".join(marshal(frame, raw.number) for frame in frames)
+    assert written.count(well) == 1
+    await raw.write_queue.put(ChannelFrame(written.replace(well, damaged), should_close=False, drain_future=None))
 
 
 async def test_an_event_that_the_queue_has_no_handler_for_is_dead(

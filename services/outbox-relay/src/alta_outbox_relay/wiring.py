@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alta_common.audit import AuditTrail
 from alta_common.db.engine import create_engine, create_sessions
+from alta_common.messaging.undecodable import tolerate_undecodable_properties
 from alta_outbox_relay.application.audit import AUDIT_SCHEMA, OperationsAudit
 from alta_outbox_relay.application.dead_letter_heads import DeadLetterHeads
 from alta_outbox_relay.application.dead_letters import DeadLetterOperations
@@ -37,6 +38,7 @@ class Operations:
 
 def create_operations(settings: OperationsSettings, name: str) -> Operations:
     """Build it all; nothing connects before it is used. `name` is what PostgreSQL shows for the connections."""
+    tolerate_undecodable_properties()
     engine = create_engine(settings, application_name=name)
     sessions = create_sessions(engine)
     audit = OperationsAudit(AuditTrail(AUDIT_SCHEMA))

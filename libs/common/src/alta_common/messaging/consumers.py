@@ -25,6 +25,7 @@ from alta_common.messaging.ordered import Mover, Ordered, OrderedDelivery
 from alta_common.messaging.partitions import declare_partitions, partition_of
 from alta_common.messaging.subscriptions import Subscriptions
 from alta_common.messaging.topology import RETRY_LADDER, RetryDelay, declare_topology, ordered_exchange_of
+from alta_common.messaging.undecodable import tolerate_undecodable_properties
 from alta_common.telemetry.metrics import messages_handled
 
 __all__ = ["Consumer", "ConsumerApp", "Handler", "HandlerTimeoutError", "Ordered"]
@@ -95,6 +96,7 @@ class ConsumerApp:
 
     async def start(self) -> None:
         """Wait for the broker, declare the topology, begin to consume."""
+        tolerate_undecodable_properties()
         retired = await when_there(self._url, self._declare)
         await when_there(self._url, self._sender.start)
         if self._broadcasts is not None:

@@ -11,6 +11,7 @@ from aio_pika.abc import AbstractIncomingMessage, DeliveryMode
 from alta_common.contracts.event import CONTENT_TYPE, Event, message_headers
 from alta_common.contracts.registry import BY_ROUTING_KEY
 from alta_common.messaging.failures import UnknownEventError, UnreadableMessageError
+from alta_common.messaging.undecodable import UNDECODABLE
 
 _SCHEMA = "urn:alta:"
 
@@ -34,6 +35,8 @@ class Envelope:
     @classmethod
     def read(cls, body: bytes, headers: Mapping[str, Any]) -> "Envelope":
         """Return a message's envelope. Raises `UnreadableMessageError`."""
+        if UNDECODABLE in headers:
+            raise UnreadableMessageError(f"its properties cannot be decoded: {headers[UNDECODABLE]}")
         try:
             attributes = orjson.loads(body)
         except ValueError as error:
