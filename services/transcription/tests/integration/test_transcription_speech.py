@@ -156,7 +156,19 @@ def test_nothing_is_heard_where_nobody_speaks(kind: str, tmp_path: Path, wav) ->
     found = hear(tmp_path / "nothing.wav")
 
     assert found.segments == []
+    assert found.summary.voiced_seconds < 1
     assert found.summary.duration_ms == round(samples.size / 16)
+
+
+def test_speech_in_noise_is_shown_with_doubt(tmp_path: Path, speech, encode) -> None:
+    """The model takes it for no speech; the detector hears a voice all the time."""
+    noise = np.random.default_rng(5).normal(0, np.sqrt(np.square(speech).mean()), speech.size).astype(np.float32)
+
+    found = hear(encode(tmp_path / "a.flac", "flac", "flac", samples=speech + noise))
+
+    assert len(found.text.split()) > 10
+    assert found.summary.voiced_seconds > 10
+    assert all(segment.low_confidence for segment in found.segments)
 
 
 def test_seams_between_chunks_lose_no_words(

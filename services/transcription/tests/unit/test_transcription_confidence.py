@@ -10,14 +10,26 @@ from alta_transcription.engines.confidence import (
 )
 from alta_transcription.engines.heard import HeardSegment, HeardWord
 
-SURE = {"log_probability": -0.3, "no_speech_probability": 0.1, "compression": 1.4, "temperature": 0.0, "voice": 0.99}
+SURE = {
+    "log_probability": -0.3,
+    "no_speech_probability": 0.1,
+    "compression": 1.4,
+    "temperature": 0.0,
+    "voice": 0.99,
+    "voiced_seconds": 1.5,
+}
 
 
 def heard(
-    text: str = "We met in the old town hall.", seconds: float = 2.0, *, words: float = 0.9, **found: float
+    text: str = "We met in the old town hall.",
+    seconds: float = 2.0,
+    *,
+    words: float = 0.9,
+    is_rest: bool = False,
+    **found: float,
 ) -> HeardSegment:
     spoken = [HeardWord(0.0, seconds, word, words) for word in text.split()]
-    return HeardSegment(start=0.0, end=seconds, text=text, words=spoken, **SURE | found)
+    return HeardSegment(start=0.0, end=seconds, text=text, words=spoken, is_rest=is_rest, **SURE | found)
 
 
 def a_segment(start_ms: int, end_ms: int, *, low: bool = False, text: str = "x") -> Segment:
@@ -43,9 +55,12 @@ DOUBTED = {
     "hardly anybody there": heard(voice=0.15),
     "a loop of a word": heard("you you you you you"),
     "a loop of a phrase": heard("Thank you, " * 4),
+    "a voice in noise, which the model gives up": heard(no_speech_probability=0.7, log_probability=-2.2),
+    "a word after the last full stop": heard("See you.", is_rest=True, temperature=0.8),
 }
 INVENTED = {
-    "no speech and no belief": heard(no_speech_probability=0.7, log_probability=-1.2),
+    "no speech and no belief": heard(no_speech_probability=0.7, log_probability=-1.2, voiced_seconds=0.1),
+    "a breath after the last word": heard("Thank you.", is_rest=True, log_probability=-0.95, voiced_seconds=0.1),
     "nobody there": heard(voice=0.05),
     "nothing but marks": heard("..."),
 }
@@ -69,8 +84,9 @@ def test_words_where_nobody_speaks_are_dropped(kind: str) -> None:
 
 
 def test_one_signal_of_no_speech_is_not_enough() -> None:
-    assert not is_invented(heard(no_speech_probability=0.7, log_probability=-0.4))
-    assert not is_invented(heard(no_speech_probability=0.3, log_probability=-1.2))
+    assert not is_invented(heard(no_speech_probability=0.7, log_probability=-0.4, voiced_seconds=0.1))
+    assert not is_invented(heard(no_speech_probability=0.3, log_probability=-1.2, voiced_seconds=0.1))
+    assert not is_invented(heard("Yes.", 0.4, is_rest=True, voiced_seconds=0.2))
 
 
 @pytest.mark.parametrize(
@@ -114,3 +130,10 @@ def test_a_language_that_the_model_does_not_know_is_flagged() -> None:
 
 def test_silence_and_damage_are_warnings() -> None:
     assert warnings_of([], other_language=True, damaged=True) == ["no_speech", "partly_damaged"]
+    assert warnings_of([], other_language=False, damaged=False, voiced_seconds=0.9) == ["no_speech"]
+
+
+def test_a_voice_without_words_is_not_silence() -> None:
+    found = warnings_of([], other_language=False, damaged=False, voiced_seconds=1.0)
+
+    assert found == ["low_confidence_or_unsupported_language"]

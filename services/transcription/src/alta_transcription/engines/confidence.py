@@ -18,6 +18,7 @@ NO_SPEECH = "no_speech"
 DAMAGED = "partly_damaged"
 
 _MIN_LOG_PROBABILITY = -1.0
+_WEAK_LOG_PROBABILITY = -0.9
 _POOR_LOG_PROBABILITY = -0.8
 _POOR_WORD_PROBABILITY = 0.5
 _MAX_COMPRESSION = 2.4
@@ -26,6 +27,10 @@ _NO_SPEECH = 0.6
 # What the voice detector says of the time of a segment: nobody at all, or hardly anybody.
 _NOBODY = 0.1
 _HARDLY_ANYBODY = 0.2
+# A breath is less, a word more.
+_SOMEBODY_SECONDS = 0.3
+# Who speaks for so long has said something, whether the model found words for it or not.
+_SPEECH_SECONDS = 1.0
 
 # People say 12-18 characters a second, auctioneers 25; who says fewer than 2 leaves pauses that end the segment.
 _MOST_CHARACTERS_A_SECOND = 30.0
@@ -39,10 +44,18 @@ _LONGEST_PHRASE = 8
 
 
 def is_invented(heard: HeardSegment) -> bool:
-    """Say whether a segment is to be dropped: nobody speaks there, by the model's own account or by the detector's."""
+    """Say whether a segment is to be dropped: nobody speaks there.
+
+    Where the detector is sure of a voice, what the model doubts is kept, and shown as doubtful.
+    """
     if heard.voice < _NOBODY or not any(character.isalnum() for character in heard.text):
         return True
-    return heard.no_speech_probability > _NO_SPEECH and heard.log_probability < _MIN_LOG_PROBABILITY
+    if heard.voiced_seconds >= _SOMEBODY_SECONDS:
+        return False
+    if heard.no_speech_probability > _NO_SPEECH and heard.log_probability < _MIN_LOG_PROBABILITY:
+        return True
+    # The breath after the last word becomes "Thank you.".
+    return heard.is_rest and (heard.temperature > 0 or heard.log_probability < _WEAK_LOG_PROBABILITY)
 
 
 def is_doubtful(heard: HeardSegment) -> bool:
@@ -97,13 +110,20 @@ def doubting_repetitions(segments: list[Segment]) -> list[Segment]:
     return marked
 
 
-def warnings_of(segments: Iterable[Segment], *, other_language: bool, damaged: bool) -> list[str]:
-    """Return the warnings of a result. `other_language`: the request named one that the model does not know."""
+def warnings_of(
+    segments: Iterable[Segment], *, other_language: bool, damaged: bool, voiced_seconds: float = 0.0
+) -> list[str]:
+    """Return the warnings of a result.
+
+    `other_language`: the request named one that the model does not know; `voiced_seconds`: for how long somebody spoke.
+    """
     lengths = [(segment.end_ms - segment.start_ms, segment.low_confidence) for segment in segments]
     doubtful = sum(length for length, low in lengths if low)
-    warnings = [NO_SPEECH] if not lengths else []
-    if lengths and (other_language or doubtful * 2 > sum(length for length, _ in lengths)):
-        warnings.append(LOW_CONFIDENCE)
+    if not lengths:
+        warnings = [LOW_CONFIDENCE if voiced_seconds >= _SPEECH_SECONDS else NO_SPEECH]
+    else:
+        is_doubtful_all = other_language or doubtful * 2 > sum(length for length, _ in lengths)
+        warnings = [LOW_CONFIDENCE] if is_doubtful_all else []
     if damaged:
         warnings.append(DAMAGED)
     return warnings

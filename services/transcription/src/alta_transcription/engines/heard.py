@@ -17,7 +17,8 @@ class HeardWord:
 class HeardSegment:
     """A segment as the model gave it, with what tells whether to believe it.
 
-    `voice` is the greatest probability that the voice detector, which knows no words, gave its time.
+    `voice` is the greatest probability that the voice detector, which knows no words, gave its time; `voiced_seconds`
+    is for how long it was sure. `is_rest`: the model was given, by itself, what was left at the end of a window.
     """
 
     start: float
@@ -28,13 +29,16 @@ class HeardSegment:
     compression: float
     temperature: float
     voice: float
+    voiced_seconds: float
+    is_rest: bool
     words: list[HeardWord]
 
 
 @dataclass(frozen=True)
 class HeardWindow:
-    """What was heard up to `end`, in which language."""
+    """What was heard up to `end`, in which language; `voiced_seconds` is for how long somebody spoke."""
 
     end: float
     language: str | None
+    voiced_seconds: float
     segments: list[HeardSegment]

@@ -21,6 +21,7 @@ _BEGINS = 0.3
 _GOES_ON = 0.15
 FAINT = 0.2
 """Below this nobody speaks, as far as the detector can tell."""
+_SURE = 0.5
 
 _LEAST_FRAMES = 3
 # The detector misses what is said softly between two loud phrases. Pauses are shorter than this.
@@ -35,6 +36,11 @@ def voice_in(samples: Samples) -> Voice:
     if not padded.size:
         return np.zeros(0, dtype=np.float32)
     return np.asarray(detector()(padded), dtype=np.float32).reshape(-1)
+
+
+def voiced_seconds(voice: Voice) -> float:
+    """Return how long somebody speaks, as far as the detector is sure of it."""
+    return float(np.count_nonzero(voice >= _SURE) / FRAMES_A_SECOND)
 
 
 def stretches(voice: Voice) -> list[tuple[int, int]]:

@@ -63,7 +63,12 @@ class WhisperEngine:
                 language=summary.language,
                 duration_ms=summary.duration_ms,
                 segments=segments,
-                warnings=warnings_of(segments, other_language=summary.other_language, damaged=summary.damaged),
+                warnings=warnings_of(
+                    segments,
+                    other_language=summary.other_language,
+                    damaged=summary.damaged,
+                    voiced_seconds=summary.voiced_seconds,
+                ),
             )
 
     async def abandon(self, options: SpeechOptions) -> None:

@@ -42,5 +42,6 @@ class WhisperConfig:
             "listening": LISTENING,
             "condition_on_previous_text": False,
             "word_timestamps": True,
+            "no_speech_threshold": None,
         }
         return hashlib.sha256(orjson.dumps(settings, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

@@ -24,11 +24,15 @@ _SIGN_OF_LIFE = 600 * SAMPLE_RATE
 
 @dataclass(frozen=True)
 class Seam:
-    """A place between two chunks from which the work can go on: everything before `sample` is transcribed."""
+    """A place between two chunks from which the work can go on: everything before `sample` is transcribed.
+
+    `voiced_seconds` is for how long somebody has spoken before it.
+    """
 
     sample: int = 0
     last_ms: int = 0
     language: str | None = None
+    voiced_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Summary:
     language: str | None
     other_language: bool
     damaged: bool
+    voiced_seconds: float
     cpu_seconds: float
 
 
@@ -131,6 +136,7 @@ class _Job:
         self._begin = begin
         self._end = begin.sample
         self._clock = Clock(begin.last_ms)
+        self._voiced_seconds = begin.voiced_seconds
 
     def signs_of_life(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
         """Yield `blocks`, reporting now and then while those are passed over that an earlier try has transcribed."""
@@ -149,10 +155,12 @@ class _Job:
         if not chunk.is_silent:
             for window in self._listener.listen(chunk.samples, self._language):
                 self._language = window.language
+                self._voiced_seconds += window.voiced_seconds
                 believed = [segment for segment in window.segments if not is_invented(segment)]
                 segments = [self._clock.place(segment, chunk.start_seconds, chunk.end) for segment in believed]
                 self._tell(chunk.start_seconds + window.end, segments)
-        self._tell(self._end / SAMPLE_RATE, [], Seam(self._end, self._clock.last_ms, self._language))
+        seam = Seam(self._end, self._clock.last_ms, self._language, round(self._voiced_seconds, 3))
+        self._tell(self._end / SAMPLE_RATE, [], seam)
         return_freed_memory()
         self._report.count(math.ceil(chunk.samples.size / SAMPLE_RATE))
 
@@ -166,6 +174,7 @@ class _Job:
             language=self._language or only_one,
             other_language=self._asked is not None and not self._known,
             damaged=damaged,
+            voiced_seconds=self._voiced_seconds,
             cpu_seconds=cpu_seconds,
         )
 

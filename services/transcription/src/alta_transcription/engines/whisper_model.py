@@ -13,7 +13,7 @@ from alta_transcription.engines.audio import SAMPLE_RATE, Samples
 from alta_transcription.engines.heard import HeardSegment, HeardWindow, HeardWord
 from alta_transcription.engines.levels import levelled
 from alta_transcription.engines.memory import return_freed_memory
-from alta_transcription.engines.voice import FRAMES_A_SECOND, Voice, detector, voice_in
+from alta_transcription.engines.voice import FRAME, Voice, detector, voice_in, voiced_seconds
 from alta_transcription.engines.whisper_config import BUNDLED_MODEL, SAMPLES_ABOVE_ZERO, TEMPERATURES, WhisperConfig
 from alta_transcription.engines.windows import Window, windows_of
 
@@ -22,8 +22,7 @@ _MIN_FRAMES = 1000
 # Below this a model that finds out the language is not sure yet, and goes on looking in the next window.
 _SURE_OF_LANGUAGE = 0.5
 _FRAMES_A_SECOND = 100
-_TAIL_SECONDS = 3.0
-_POOR_LOG_PROBABILITY = -0.9
+_REST_SECONDS = 3.0
 
 
 class TrimmedWhisperModel(WhisperModel):  # type: ignore[misc]  # the library ships no types
@@ -79,9 +78,9 @@ class Listener:
         for window in windows_of(voice, loud.size):
             found, segments = self._transcribe(window.samples(loud), language)
             language = language or found
-            believed = [one for one in segments if not _is_leftover(one, window)]
-            heard = [part for one in believed for part in _heard(one, window, voice)]
-            yield HeardWindow(window.end_seconds, language, heard)
+            heard = [part for segment in segments for part in _heard(segment, window, voice)]
+            spoken = sum(voiced_seconds(_within(voice, *stretch)) for stretch in window.stretches)
+            yield HeardWindow(window.end_seconds, language, spoken, heard)
 
     def _transcribe(self, samples: Samples, language: str | None) -> tuple[str | None, list[Any]]:
         # What is sampled above temperature 0 should be the same each time that a recording is transcribed.
@@ -95,6 +94,8 @@ class Listener:
             vad_filter=False,
             condition_on_previous_text=False,
             word_timestamps=True,
+            # Else it leaves out up to 30 s by itself; whether anybody spoke is for `confidence` to say.
+            no_speech_threshold=None,
         )
         return info.language if info.language_probability >= _SURE_OF_LANGUAGE else None, list(segments)
 
@@ -107,24 +108,18 @@ def _path_of(model: str) -> str:
     return str(get_model_path())
 
 
-def _is_leftover(segment: Any, window: Window) -> bool:
-    """Say whether a segment was made of the breath after the last word of a window, which becomes "Thank you."."""
-    is_tail = segment.seek > 0 and window.seconds - segment.seek / _FRAMES_A_SECOND < _TAIL_SECONDS
-    return bool(is_tail and (segment.temperature > 0 or segment.avg_logprob < _POOR_LOG_PROBABILITY))
-
-
 def _heard(segment: Any, window: Window, voice: Voice) -> Iterator[HeardSegment]:
     """Yield what was heard of a segment in each stretch of the window: a silence in between has ended it."""
     spoken = [word for word in segment.words or [] if word.word.strip()]
     if not spoken:
-        yield _in_one_stretch(segment, segment.text, window.place(segment.start, segment.end)[1:], [], voice)
+        yield _part(segment, window, voice, segment.text, [])
     # The running maximum: words come in the order of their time.
     stretches = list(accumulate((window.place(word.start, word.end)[0] for word in spoken), max))
     for stretch in dict.fromkeys(stretches):
         part = [word for word, lies_in in zip(spoken, stretches, strict=True) if lies_in == stretch]
         words = [_word(word, window) for word in part]
         text = segment.text if len(part) == len(spoken) else "".join(word.word for word in part)
-        yield _in_one_stretch(segment, text, (words[0].start, words[-1].end), words, voice)
+        yield _part(segment, window, voice, text, words)
 
 
 def _word(word: Any, window: Window) -> HeardWord:
@@ -132,11 +127,11 @@ def _word(word: Any, window: Window) -> HeardWord:
     return HeardWord(start, end, word.word.strip(), float(word.probability))
 
 
-def _in_one_stretch(
-    segment: Any, text: str, place: tuple[float, float], words: list[HeardWord], voice: Voice
-) -> HeardSegment:
-    start, end = place
-    heard = voice[int(start * FRAMES_A_SECOND) : max(1, round(end * FRAMES_A_SECOND))]
+def _part(segment: Any, window: Window, voice: Voice, text: str, words: list[HeardWord]) -> HeardSegment:
+    _, start, end = window.place(segment.start, segment.end)
+    if words:
+        start, end = words[0].start, words[-1].end
+    heard = _within(voice, int(start * SAMPLE_RATE), round(end * SAMPLE_RATE))
     return HeardSegment(
         start=start,
         end=end,
@@ -146,5 +141,12 @@ def _in_one_stretch(
         compression=float(segment.compression_ratio),
         temperature=float(segment.temperature or 0.0),
         voice=float(heard.max()) if heard.size else 0.0,
+        voiced_seconds=voiced_seconds(heard),
+        is_rest=segment.seek > 0 and window.seconds - segment.seek / _FRAMES_A_SECOND < _REST_SECONDS,
         words=words,
     )
+
+
+def _within(voice: Voice, first: int, end: int) -> Voice:
+    """Return the voice from one sample to another; at least one frame of it."""
+    return voice[first // FRAME : max(first // FRAME + 1, round(end / FRAME))]
