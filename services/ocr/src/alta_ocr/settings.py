@@ -44,7 +44,10 @@ class OcrSettings(ServiceSettings, RabbitmqSettings, StorageSettings, GoogleSett
         30.0, ge=0, description="How often the pages that are read are kept; a killed process costs no more than that."
     )
     ocr_job_seconds: float = Field(
-        14400.0, gt=0, description="How long one document may take, in all its slices; its deadline may be sooner."
+        14400.0,
+        gt=0,
+        description="How long one document may be worked on, in all its slices. Waiting for a batch at Google does not "
+        "count; its deadline may be sooner.",
     )
     ocr_worker_memory_mb: int = Field(
         6144, ge=2048, description="Address space of a worker (RLIMIT_AS), about twice what it keeps in memory."

@@ -108,6 +108,31 @@ async def test_a_restarted_process_waits_for_the_operation_that_is_paid_for(
     assert await owed.left_behind() == []
 
 
+async def test_a_batch_that_goes_on_is_waited_for_without_the_document(
+    google: Any, serve: Any, owed: Request, long_pdf: Callable[[int], Path]
+) -> None:
+    await serve()
+    assert await google.engine(batch_pages=LIMIT).resume(owed.options, lambda *_: None) is None
+    google.operations.hold()
+    first = asyncio.create_task(owed.read(google.engine(batch_pages=LIMIT), long_pdf(LIMIT + 1)))
+    await eventually(lambda: google.faults.calls["GetOperation"] > 1)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+    google.operations.release()
+    steps: list[tuple[int, int]] = []
+    reading = await google.engine(batch_pages=LIMIT).resume(owed.options, lambda *step: steps.append(step))
+
+    assert reading is not None
+    assert numbers_in(reading) == expected(LIMIT + 1)
+    assert (reading.engine.name, reading.language) == ("documentai", "en")
+    assert steps == [(0, LIMIT + 1), (LIMIT + 1, LIMIT + 1)]
+    assert len(google.operations.started) == 1
+    assert await owed.left_behind() == []
+    assert await owed.operation() is None
+
+
 async def test_a_process_that_is_stopped_while_google_begins_still_notes_what_it_pays_for(
     google: Any, serve: Any, owed: Request, long_pdf: Callable[[int], Path]
 ) -> None:

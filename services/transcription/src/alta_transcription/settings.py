@@ -52,7 +52,10 @@ class TranscriptionSettings(ServiceSettings, RabbitmqSettings, StorageSettings, 
         30.0, ge=0, description="How often what is transcribed is kept; a killed process costs no more than that."
     )
     transcription_job_seconds: float = Field(
-        14400.0, gt=0, description="How long one recording may take, in all its slices; its deadline may be sooner."
+        14400.0,
+        gt=0,
+        description="How long one recording may be worked on, in all its slices. Waiting for an operation at Google "
+        "does not count; its deadline may be sooner.",
     )
     transcription_step_seconds: float = Field(
         180.0, gt=0, description="How long a worker may show no progress (a phrase, a chunk) before it is killed."

@@ -36,15 +36,15 @@ class Documents(Kind[DocumentOcrRequested, OcrEngine, DocumentReading, OcrResult
         self, engine: OcrEngine, source: SourceFile, options: OcrOptions, progress: Callable[[float, float], None]
     ) -> DocumentReading:
         """Return what the document says; progress is in pages."""
-
-        def tell(done: int, total: int) -> None:
-            # That all pages are done is for the answer to say.
-            if done != total:
-                progress(done, total)
-
-        reading = await engine.recognize(source, options, tell)
+        reading = await engine.recognize(source, options, _before_the_end(progress))
         trace.get_current_span().set_attribute("alta.pages", len(reading.pages))
         return reading
+
+    async def resume(
+        self, engine: OcrEngine, options: OcrOptions, progress: Callable[[float, float], None]
+    ) -> DocumentReading | None:
+        """Return what others have read for the engine."""
+        return await super().resume(engine, options, _before_the_end(progress))
 
     def serialized(self, request: DocumentOcrRequested, reading: DocumentReading) -> bytes:
         """Return the canonical JSON of the reading."""
@@ -98,3 +98,13 @@ def _answering(request: DocumentOcrRequested) -> dict[str, Any]:
         "request_event_id": request.event_id,
         "attempt": request.attempt,
     }
+
+
+def _before_the_end(progress: Callable[[float, float], None]) -> Callable[[float, float], None]:
+    """Return what tells `progress` of all steps but the last: that all pages are done is for the answer to say."""
+
+    def tell(done: float, total: float) -> None:
+        if done != total:
+            progress(done, total)
+
+    return tell

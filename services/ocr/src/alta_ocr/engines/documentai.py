@@ -5,6 +5,7 @@ another engine here: that is a setting of its own, for quality and privacy diffe
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -25,6 +26,7 @@ from alta_ocr.engines.plan import Whole
 log = structlog.get_logger()
 
 _HASH_CHARACTERS = 12
+_LENGTH = "length"
 
 
 class DocumentAiEngine:
@@ -56,41 +58,55 @@ class DocumentAiEngine:
     async def recognize(self, source: SourceFile, options: OcrOptions, progress: Progress) -> DocumentReading:
         """Return what `source` says; what was read before the last delivery was stopped is not asked for again."""
         whole = await self._cutter.inspect(source.path)
-        job = _Job(whole, options, progress, await self._kept(options))
-        progress(job.done, whole.pages)
-        read = await self._read(job)
-        if len(read.pages) != whole.pages:
-            detail = f"The engine read {len(read.pages)} of the document's {whole.pages} pages."
+        job = _Job(whole.pages, options, progress, await self._kept(await options.checkpoint.load()))
+        progress(job.done, job.pages)
+        return self._reading(await self._read(whole, job), job)
+
+    async def resume(self, options: OcrOptions, progress: Progress) -> DocumentReading | None:
+        """Return what a batch reads that an earlier call has begun; None when there is none. The file is not needed."""
+        if self._batch is None or not await self._batch.is_begun(options.operations):
+            return None
+        parts = await options.checkpoint.load()
+        job = _Job(int(parts.get(_LENGTH, b"0")), options, progress, await self._kept(parts))
+        if not job.pages:
+            return None
+        progress(job.done, job.pages)
+        pages = job.read.get(job.numbers) or await self._batch.resume(job.pages, options.operations)
+        return None if pages is None else self._reading(await self._taken(job, pages, self._batch), job)
+
+    def _reading(self, read: ReadPages, job: "_Job") -> DocumentReading:
+        if len(read.pages) != job.pages:
+            detail = f"The engine read {len(read.pages)} of the document's {job.pages} pages."
             raise EngineError("engine_failed", detail, retryable=True)
         return DocumentReading(
             engine=self._config.info,
-            language=_main_language(read) or options.language,
+            language=_main_language(read) or job.options.language,
             pages=read.pages,
             warnings=[] if any(page.text for page in read.pages) else ["no_text"],
         )
 
-    async def _read(self, job: "_Job") -> ReadPages:
+    async def _read(self, whole: Whole, job: "_Job") -> ReadPages:
         if self._batch is None:
-            return await self._read_in_parts(job)
-        if job.whole.pages > self._config.batch_pages:
-            return await self._read_in_batch(job, self._batch)
+            return await self._read_in_parts(whole, job)
+        if job.pages > self._config.batch_pages:
+            return await self._read_in_batch(whole, job, self._batch)
         try:
-            return await self._read_in_parts(job)
+            return await self._read_in_parts(whole, job)
         except InputError as error:
             if error.code != "file_too_large":
                 raise
         # A single page has more bytes than may be sent along; Cloud Storage takes it.
-        return await self._read_in_batch(job, self._batch)
+        return await self._read_in_batch(whole, job, self._batch)
 
-    async def _read_in_parts(self, job: "_Job") -> ReadPages:
+    async def _read_in_parts(self, whole: Whole, job: "_Job") -> ReadPages:
         # No document takes more places than these: the next one gets its turn between two parts.
         turns = asyncio.Semaphore(self._config.at_once)
         size = self._config.part_pages
-        parts = [range(first, min(first + size, job.whole.pages + 1)) for first in range(1, job.whole.pages + 1, size)]
+        parts = [range(first, min(first + size, job.pages + 1)) for first in range(1, job.pages + 1, size)]
 
         async def read(numbers: range) -> None:
             async with turns:
-                pages = await self._online.read(job.whole, numbers, job.options.language)
+                pages = await self._online.read(whole, numbers, job.options.language)
                 await self._keep(job, numbers, pages, "online")
 
         try:
@@ -102,14 +118,20 @@ class DocumentAiEngine:
             raise _first_of(failures) from None
         return job.together(parts)
 
-    async def _read_in_batch(self, job: "_Job", batch: BatchReader) -> ReadPages:
-        numbers = range(1, job.whole.pages + 1)
-        if numbers not in job.read:
-            pages = await batch.read(job.whole, job.options.operations, job.options.language)
+    async def _read_in_batch(self, whole: Whole, job: "_Job", batch: BatchReader) -> ReadPages:
+        pages = job.read.get(job.numbers)
+        if pages is None:
+            # All that has to be known of the file by who waits for it.
+            await job.options.checkpoint.save(_LENGTH, str(job.pages).encode())
+            pages = await batch.read(whole, job.options.operations, job.options.language)
+        return await self._taken(job, pages, batch)
+
+    async def _taken(self, job: "_Job", pages: ReadPages, batch: BatchReader) -> ReadPages:
+        if job.numbers not in job.read:
             # Kept first: what Google has written is removed then.
-            await self._keep(job, numbers, pages, "batch")
+            await self._keep(job, job.numbers, pages, "batch")
         await batch.forget(job.options.operations)
-        return job.together([numbers])
+        return pages
 
     async def _keep(self, job: "_Job", numbers: range, pages: ReadPages, way: str) -> None:
         metrics.google_pages.labels(way).inc(len(pages.pages))
@@ -119,9 +141,9 @@ class DocumentAiEngine:
         metrics.pages.labels("ocr").inc(len(pages.pages))
         job.take(numbers, pages)
 
-    async def _kept(self, options: OcrOptions) -> dict[range, ReadPages]:
+    async def _kept(self, checkpoint: Mapping[str, bytes]) -> dict[range, ReadPages]:
         kept: dict[range, ReadPages] = {}
-        for name, content in (await options.checkpoint.load()).items():
+        for name, content in checkpoint.items():
             # Made with other settings, the parts would be others.
             made, _, pages = name.partition("-")
             first, _, last = pages.partition("-")
@@ -144,10 +166,15 @@ class DocumentAiEngine:
 class _Job:
     """A document being read."""
 
-    whole: Whole
+    pages: int
     options: OcrOptions
     progress: Progress
     read: dict[range, ReadPages]
+
+    @property
+    def numbers(self) -> range:
+        """Return the numbers of all its pages."""
+        return range(1, self.pages + 1)
 
     @property
     def done(self) -> int:
@@ -158,7 +185,7 @@ class _Job:
     def take(self, numbers: range, pages: ReadPages) -> None:
         """Note that some pages have been read."""
         self.read[numbers] = pages
-        self.progress(self.done, self.whole.pages)
+        self.progress(self.done, self.pages)
 
     def together(self, parts: list[range]) -> ReadPages:
         """Return the pages of all parts, in order."""

@@ -71,16 +71,31 @@ class BatchReader:
         Raises `EngineError`, and `UnavailableError` when the request is to come again: to wait for the operation when
         Google did not answer, to begin another when that one has failed.
         """
-        operation = await operations.find(_PART)
-        if operation is not None:
-            try:
-                return await self._outcome_of(operation, whole, operations)
-            except OperationNotFoundError:
-                # Google forgets what has ended some days ago.
-                log.warning("documentai.operation_lost", operation=operation.name)
-                await self.forget(operations)
+        resumed = await self.resume(whole.pages, operations)
+        if resumed is not None:
+            return resumed
         operation = await self._start(whole, operations, language)
-        return await self._outcome_of(operation, whole, operations)
+        return await self._outcome_of(operation, whole.pages, operations)
+
+    async def resume(self, pages: int, operations: Operations) -> ReadPages | None:
+        """Return all `pages` from the operation that an earlier delivery has begun; None when none was.
+
+        Raises as `read` does.
+        """
+        operation = await operations.find(_PART)
+        if operation is None:
+            return None
+        try:
+            return await self._outcome_of(operation, pages, operations)
+        except OperationNotFoundError:
+            # Google forgets what has ended some days ago.
+            log.warning("documentai.operation_lost", operation=operation.name)
+            await self.forget(operations)
+            return None
+
+    async def is_begun(self, operations: Operations) -> bool:
+        """Say whether an earlier delivery has begun an operation."""
+        return await operations.find(_PART) is not None
 
     async def abandon(self, operations: Operations) -> None:
         """End the operation at Google, if there is one, and remove what it reads and writes."""
@@ -110,10 +125,11 @@ class BatchReader:
         starting = self._api.begin(files, self._bucket.uri_of(f"{operations.folder}/out"), language)
         return await self._api.operations.begin(starting, operations, _PART, tuple(uri for uri, _ in files))
 
-    async def _outcome_of(self, operation: RemoteOperation, whole: Whole, operations: Operations) -> ReadPages:
+    async def _outcome_of(self, operation: RemoteOperation, pages: int, operations: Operations) -> ReadPages:
         try:
-            ended = await self._ended(operation)
-            return await self._collected(ended, (utc_now() - operation.started_at).total_seconds() / whole.pages)
+            with operations.waiting():
+                ended = await self._ended(operation)
+            return await self._collected(ended, (utc_now() - operation.started_at).total_seconds() / pages)
         except (EngineError, OperationFailedError):
             await self.forget(operations)
             raise
