@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
 from alta_ocr.engines.rapid import RapidEngine
 from alta_ocr.engines.spotted import SpottedLine
@@ -26,13 +26,15 @@ def test_lines_and_words_are_found_where_they_stand(
     lines = sorted(spot(engine, bgr(picture)), key=lambda line: line.box[1])
 
     assert [line.text for line in lines] == list(paragraph)
-    for line in lines:
+    font = ImageFont.load_default(36)
+    for i, line in enumerate(lines):
         assert [word.text for word in line.words] == line.text.split()
         assert all(0.8 < word.score <= 1 for word in line.words)
-        for word in line.words:
-            x0, y0, x1, y1 = map(round, word.box)
-            inked = np.asarray(picture.convert("L"))[y0:y1, x0:x1] < 128
-            assert inked.any(), word
+        _, top, _, bottom = font.getbbox(line.text)
+        for number, word in enumerate(line.words):
+            left = 50 + font.getlength("".join(f"{before.text} " for before in line.words[:number]))
+            box = (left, 50 + 72 * i + top, left + font.getlength(word.text), 50 + 72 * i + bottom)
+            assert word.box == pytest.approx(box, abs=14), word
         edges = [edge for word in line.words for edge in (word.box[0], word.box[2])]
         assert edges == sorted(edges)
 

@@ -86,6 +86,25 @@ def test_boxes_are_those_of_the_upright_page(
     assert turned.lines[0].box == pytest.approx(upright.lines[0].box, abs=0.002)
 
 
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_boxes_are_shares_of_what_is_left_of_a_page_that_was_cut_down(
+    read: Read, raw_pdf: PdfMaker, rotation: int
+) -> None:
+    # 300 by 200 points are left. The line's baseline begins 30 from their left edge and 50 below their upper one.
+    path = raw_pdf(show("The harbour was quiet that day", 130, 550).encode(), page="/CropBox[100 400 400 600]")
+
+    page = read(path, rotation=rotation)
+
+    assert page is not None
+    assert (page.width, page.height, page.rotation) == (300, 200, -rotation % 360)
+    left, top, right, bottom = page.lines[0].box
+    assert left == pytest.approx(30 / 300, abs=0.01)
+    # Helvetica's letters at 14 points, 190 wide in all, reach 10 above their baseline and 3 below it.
+    assert right == pytest.approx((30 + 190) / 300, abs=0.02)
+    assert top == pytest.approx((50 - 10) / 200, abs=0.015)
+    assert bottom == pytest.approx((50 + 3) / 200, abs=0.015)
+
+
 def test_a_page_that_was_scanned_sideways_and_turned_back_by_the_file_is_upright(read: Read, raw_pdf: PdfMaker) -> None:
     # Text drawn upwards on a page that is shown turned clockwise: the reader sees it upright.
     content = "".join(show(f"Line number {i} of a page", 100 + 30 * i, 100, matrix="0 1 -1 0") for i in range(4))
