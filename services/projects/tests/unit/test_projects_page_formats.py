@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from alto_tools import alto_tools
 from lxml import etree
+from pydantic import TypeAdapter
 
 from alta_common.contracts.results import OcrResult
+from alta_projects.api.page_images import Width
 from alta_projects.formats.alto import alto
 from alta_projects.formats.hocr import hocr
 from alta_projects.formats.layout import blocks_of
@@ -53,7 +55,7 @@ def test_hocr_says_what_stands_where(result: OcrResult) -> None:
     words = by_class(tree, "ocrx_word")
     image = f"/v1/documents/{result.document_id}/pages"
     assert [page.get("title") for page in pages] == [
-        f'image "{image}/{number}/image"; bbox 0 0 1000 2000; ppageno {number - 1}' for number in (1, 2)
+        f'image "{image}/{number}/image?width=1000"; bbox 0 0 1000 2000; ppageno {number - 1}' for number in (1, 2)
     ]
     assert [len(by_class(tree, f"ocr_{name}")) for name in ("carea", "par", "line")] == [2, 2, 3]
     assert ["".join(line.itertext()) for line in by_class(tree, "ocr_line")] == ["Dear Sir or", "Madam", "Yours"]
@@ -110,8 +112,25 @@ def test_points_become_pixels_and_tenths_of_a_millimetre(make: Any) -> None:
     assert (page.get("WIDTH"), page.get("HEIGHT")) == ("2100", "2970")
     assert geometry(string)[:2] == (1050, 1485)
     title = by_class(hocr_of(result), "ocr_page")[0].get("title")
-    assert title.endswith("; bbox 0 0 2480 3508; ppageno 0; scan_res 300 300")
+    assert title.endswith('/pages/1/image?width=2480"; bbox 0 0 2480 3508; ppageno 0; scan_res 300 300')
     assert by_class(hocr_of(result), "ocrx_word")[0].get("title").startswith("bbox 1240 1754 ")
+
+
+@pytest.mark.parametrize(
+    ("size", "seen", "scale"),
+    [
+        ((1000, 16_000), "1000", ""),
+        ((4032, 3024), "4000", f"; x_image_scale {4000 / 4032:.5f}"),
+        ((1000, 20_000), "1000", "; x_image_scale 0.80000"),
+        ((8, 8), "16", "; x_image_scale 2.00000"),
+    ],
+)
+def test_hocr_says_how_much_smaller_a_page_is_seen(make: Any, size: tuple[int, int], seen: str, scale: str) -> None:
+    [page] = by_class(hocr_of(make.document(make.page(width=size[0], height=size[1]))), "ocr_page")
+
+    assert page.get("title").endswith(f'?width={seen}"; bbox 0 0 {size[0]} {size[1]}; ppageno 0{scale}')
+    # The route of page images takes it.
+    assert TypeAdapter(Width).validate_python(seen) == int(seen)
 
 
 def test_pages_of_two_units_share_pixels(make: Any) -> None:

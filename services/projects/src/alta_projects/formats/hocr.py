@@ -13,19 +13,25 @@ from alta_projects.formats.layout import (
     placed,
     words_of,
 )
+from alta_projects.formats.page_image import ImageKind, WantedImage
 from alta_projects.formats.strings import one_line
 
 _DOCTYPE = (
     '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN" '
     '"http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">'
 )
+_NARROWEST, _WIDEST = 16, 4000
+"""In pixels, what a page can be seen as."""
+
+_WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 _CAPABILITIES = "ocr_page ocr_carea ocr_par ocr_line ocrx_word"
 
 
 def hocr(result: OcrResult) -> str:
     """Return the result as hOCR.
 
-    Boxes are whole pixels of the upright page; `image` says where it can be seen. A page that is measured in points is
+    Boxes are whole pixels of the upright page; `image` says where it can be seen at that size. A page that is larger
+    than what can be seen says how much smaller that image is (`x_image_scale`). A page that is measured in points is
     taken as scanned at 300 to the inch, and says so (`scan_res`). `x_wconf` is 0-100, and is missing where the engine
     said nothing.
     """
@@ -66,7 +72,10 @@ class _Writer:
 
     def page(self) -> Iterator[str]:
         page = self._page
-        title = f'image "{self._image}"; {self._bbox((0.0, 0.0, 1.0, 1.0))}; ppageno {page.number - 1}'
+        wanted, scale = self._seen()
+        title = f'image "{self._image}?width={wanted}"; {self._bbox(_WHOLE)}; ppageno {page.number - 1}'
+        if scale != 1:
+            title += f"; x_image_scale {scale:.5f}"
         if page.unit == "pt":
             title += f"; scan_res {PIXELS_PER_INCH} {PIXELS_PER_INCH}"
         yield f'<div class="ocr_page" id="page_{page.number}" title={quoteattr(title)}>'
@@ -95,6 +104,12 @@ class _Writer:
         if word.confidence is not None:
             title += f"; x_wconf {round(100 * min(max(word.confidence, 0.0), 1.0))}"
         return f'<span class="ocrx_word" id="{name}" title="{title}">{escape(word.text)}</span>'
+
+    def _seen(self) -> tuple[int, float]:
+        """Return which width is asked for to see the page, and how large it is seen: 1 where boxes fit as they are."""
+        width, height = (max(round(length), 1) for length in self._place(_WHOLE)[2:])
+        wanted = WantedImage(self._page.number, min(max(width, _NARROWEST), _WIDEST), 0, ImageKind.JPEG)
+        return wanted.width, wanted.size_for(width, height)[0] / width
 
     def _bbox(self, box: Box) -> str:
         return "bbox " + " ".join(str(round(length)) for length in self._place(box))
