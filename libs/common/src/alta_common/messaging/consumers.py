@@ -24,6 +24,7 @@ from alta_common.messaging.handover import Handover
 from alta_common.messaging.ordered import Mover, Ordered, OrderedDelivery
 from alta_common.messaging.partitions import declare_partitions, partition_of
 from alta_common.messaging.subscriptions import Subscriptions
+from alta_common.messaging.suspects import Suspects
 from alta_common.messaging.topology import RETRY_LADDER, RetryDelay, declare_topology, ordered_exchange_of
 from alta_common.messaging.undecodable import tolerate_undecodable_properties
 from alta_common.telemetry.metrics import messages_handled
@@ -92,6 +93,7 @@ class ConsumerApp:
         self._subscriptions: Subscriptions | None = None
         self._running: dict[asyncio.Task[Any], str] = {}
         self._stopping = asyncio.Event()
+        self._suspects = Suspects()
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -164,7 +166,9 @@ class ConsumerApp:
         handover = Handover(queue, self._sender)
         ordered = consumer.ordered
         if ordered is None:
-            process = DeliveryProcess(queue, handlers, handover, self._ladder, consumer.time_limit)
+            process = DeliveryProcess(
+                queue, handlers, handover, self._ladder, time_limit=consumer.time_limit, suspects=self._suspects
+            )
             subscriptions.add(queue, consumer.prefetch, self._delivering(queue, process.run))
             return
         prefetch = ordered.prefetch(consumer.time_limit, consumer.prefetch)
@@ -175,6 +179,7 @@ class ConsumerApp:
                 handover,
                 pauses=ordered.pauses,
                 time_limit=consumer.time_limit,
+                suspects=self._suspects,
                 stopping=self._stopping,
             )
             subscriptions.add(partition_of(queue, number), prefetch, self._delivering(queue, in_order.run))

@@ -19,6 +19,7 @@ from alta_common.messaging.accounting import Account
 from alta_common.messaging.envelope import Envelope, attempt_of, origin_of, slice_of
 from alta_common.messaging.failures import Fate, UnfinishedError, UnknownEventError, code_of, fate_of
 from alta_common.messaging.handover import Handover, text_of
+from alta_common.messaging.suspects import Suspects, deliveries_of, is_suspect
 from alta_common.messaging.topology import RetryDelay
 from alta_common.telemetry.context import bind_request, span
 from alta_common.telemetry.metrics import exemplar
@@ -72,9 +73,12 @@ class DeliveryProcess:
         handlers: Sequence[Handler[Any]],
         handover: Handover,
         ladder: tuple[RetryDelay, ...],
+        *,
         time_limit: timedelta,
+        suspects: Suspects,
     ) -> None:
         self._queue = queue
+        self._suspects = suspects
         self._handlers: Mapping[type[Event], Handler[Any]] = {one.event_type: one for one in handlers}
         self._handover = handover
         self._ladder = ladder
@@ -86,6 +90,14 @@ class DeliveryProcess:
 
     async def run(self, message: AbstractIncomingMessage) -> None:
         """Take one message to its end. Raises nothing but cancellation, which hands the message back."""
+        if not is_suspect(message):
+            await self._run(message)
+            return
+        self._log.warning("message.suspected", message_id=message.message_id, deliveries=deliveries_of(message))
+        async with self._suspects.turn():
+            await self._run(message)
+
+    async def _run(self, message: AbstractIncomingMessage) -> None:
         with self._account.running.track_inprogress():
             try:
                 envelope = Envelope.read(message.body, message.headers)

@@ -16,6 +16,7 @@ from aio_pika.exceptions import ChannelInvalidStateError
 
 from alta_common.messaging.delivery import Attempt, DeliveryProcess, Handler
 from alta_common.messaging.handover import Handover
+from alta_common.messaging.suspects import Suspects
 
 IN_PLACE_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (1, 5, 15, 30, 60))
 
@@ -68,9 +69,10 @@ class OrderedDelivery(DeliveryProcess):
         *,
         pauses: tuple[timedelta, ...],
         time_limit: timedelta,
+        suspects: Suspects,
         stopping: asyncio.Event,
     ) -> None:
-        super().__init__(queue, handlers, handover, (), time_limit)
+        super().__init__(queue, handlers, handover, (), time_limit=time_limit, suspects=suspects)
         self._pauses = pauses
         self._stopping = stopping
         # Who waits for it gets it in the order of asking, which is the order of arrival.
