@@ -5,6 +5,9 @@ import av
 _TOLERANCE_SECONDS = 0.15
 """Containers round their timestamps (AVI to whole frames, WebM to milliseconds); a gap that counts is longer."""
 
+_BEGINS_AGAIN_SECONDS = 2.0
+"""Time that goes back by less swings about the truth: the gap that was filled before it went back is not made twice."""
+
 
 class Timeline:
     """Compares how much sound was decoded with the time that the file gives it.
@@ -25,7 +28,7 @@ class Timeline:
             ahead = frame.time - self._offset - self._position
             if _TOLERANCE_SECONDS < ahead <= self._max_seconds - self._position:
                 gap = ahead
-            elif abs(ahead) > _TOLERANCE_SECONDS:
+            elif ahead > _TOLERANCE_SECONDS or ahead < -_BEGINS_AGAIN_SECONDS:
                 # From here on the file's time is another one.
                 self._offset += ahead
         self._position += gap + frame.samples / frame.sample_rate
