@@ -182,3 +182,55 @@ def test_samples_that_are_no_numbers_do_no_harm(tmp_path: Path, wav: Callable[..
     assert np.isfinite(found).all()
     assert np.abs(found).max() <= 1
     assert np.abs(found[8000:]).max() > 0.9
+
+
+def of_channels(*channels: np.ndarray) -> bytes:
+    return (np.column_stack(channels) * 20000).astype("<i2").tobytes()
+
+
+def a_sound(hertz: float = 300, seconds: float = 2.0) -> np.ndarray:
+    return np.sin(np.arange(int(seconds * SAMPLE_RATE)) * 2 * np.pi * hertz / SAMPLE_RATE)
+
+
+@pytest.mark.parametrize("second", [-1.0, -0.9], ids=["the same", "a little softer"])
+def test_channels_in_opposite_phase_are_heard(second: float, tmp_path: Path, wav) -> None:
+    rustle = np.random.default_rng(1).normal(0, 0.01, 2 * SAMPLE_RATE)
+    (tmp_path / "a.wav").write_bytes(wav(of_channels(a_sound() + rustle, second * a_sound() + rustle), channels=2))
+
+    found = decoded(tmp_path / "a.wav")
+
+    # Which way round is the same to the ear.
+    assert abs(np.corrcoef(found, a_sound())[0, 1]) > 0.99
+    assert np.abs(found).max() > 0.5
+
+
+def test_two_that_speak_on_channels_of_their_own_are_both_heard(tmp_path: Path, wav) -> None:
+    one, other = a_sound(300), a_sound(450)
+    one[SAMPLE_RATE:] = 0
+    (tmp_path / "a.wav").write_bytes(wav(of_channels(one, other), channels=2))
+
+    found = decoded(tmp_path / "a.wav")
+
+    assert found == pytest.approx((one + other) / 2 * 20000 / 32768, abs=0.001)
+
+
+@pytest.mark.parametrize("count", [3, 6, 8, 9, 16, 32, 64])
+def test_what_is_said_on_one_of_many_channels_is_heard(count: int, tmp_path: Path, wav) -> None:
+    silent = np.zeros(2 * SAMPLE_RATE)
+    channels = [a_sound() if number == 1 else silent for number in range(count)]
+    (tmp_path / "a.wav").write_bytes(wav(of_channels(*channels), channels=count))
+
+    found = decoded(tmp_path / "a.wav")
+
+    assert found.size == 2 * SAMPLE_RATE
+    assert np.corrcoef(found, a_sound())[0, 1] > 0.99
+
+
+def test_more_channels_than_can_be_read_are_refused(tmp_path: Path, wav) -> None:
+    (tmp_path / "a.wav").write_bytes(wav(of_channels(*[a_sound()] * 128), channels=128))
+
+    with pytest.raises(InputError) as refusal:
+        decoded(tmp_path / "a.wav")
+
+    assert refusal.value.code == "unsupported_media_type"
+    assert "128 channels" in refusal.value.detail

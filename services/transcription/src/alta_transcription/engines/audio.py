@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from alta_common.engines.port import InputError
 from alta_transcription.engines.completeness import is_incomplete
 from alta_transcription.engines.media import DEMUXERS, require_recording
+from alta_transcription.engines.mixing import Mixer
 from alta_transcription.engines.timeline import Timeline
 
 SAMPLE_RATE = 16_000
@@ -26,6 +27,7 @@ Samples = NDArray[np.float32]
 _OPEN_SECONDS = 20.0
 _MIN_RATE = 1_000
 _MAX_RATE = 768_000
+_STEREO, _SURROUND = 2, 8
 _DAMAGED = "The recording is damaged or incomplete: it cannot be decoded."
 
 
@@ -114,18 +116,18 @@ class Recording:
         return is_incomplete(self._path, name, claimed, seconds, alone=not others)
 
     def _resampled(self, timeline: Timeline) -> Iterator[Samples]:
-        resampler, shape = None, None
+        resampler, shape, mixer = None, None, Mixer()
         for frame in self._frames():
             # A file put together from several may change its rate or channels on the way; a resampler may not.
             if (frame.sample_rate, frame.format.name, frame.layout.name) != shape:
-                yield from _samples(resampler.resample(None) if resampler else [])
+                yield from _samples(_converted(resampler, None) if resampler else [], mixer)
                 shape = (frame.sample_rate, frame.format.name, frame.layout.name)
-                resampler = _resampler(frame.sample_rate)
+                resampler = _resampler(frame)
             assert resampler is not None
             yield from _silence(timeline.gap_before(frame))
             frame.pts = None
-            yield from _samples(resampler.resample(frame))
-        yield from _samples(resampler.resample(None) if resampler else [])
+            yield from _samples(_converted(resampler, frame), mixer)
+        yield from _samples(_converted(resampler, None) if resampler else [], mixer)
 
     def _frames(self) -> Iterator[av.AudioFrame]:
         for packet in self._packets():
@@ -197,11 +199,23 @@ def _is_cover(stream: av.stream.Stream) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def _resampler(rate: int) -> av.AudioResampler:
+def _resampler(frame: av.AudioFrame) -> av.AudioResampler:
     # One second at a rate of 1 Hz would become 16,000 samples: a small file, gigabytes of sound.
-    if not _MIN_RATE <= rate <= _MAX_RATE:
-        raise InputError("corrupt_file", f"The recording says that it has {rate} samples a second, which cannot be.")
-    return av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+    if not _MIN_RATE <= frame.sample_rate <= _MAX_RATE:
+        detail = f"The recording says that it has {frame.sample_rate} samples a second, which cannot be."
+        raise InputError("corrupt_file", detail)
+    # FFmpeg knows which of a film's channels stand in front; of more than eight it knows nothing, and two we mix.
+    is_film = _STEREO < frame.layout.nb_channels <= _SURROUND
+    return av.AudioResampler(format="flt", layout="mono" if is_film else frame.layout.name, rate=SAMPLE_RATE)
+
+
+def _converted(resampler: av.AudioResampler, frame: av.AudioFrame | None) -> list[av.AudioFrame]:
+    try:
+        return resampler.resample(frame)
+    except av.error.ArgumentError as error:
+        channels = f"{frame.layout.nb_channels} channels" if frame else "such channels"
+        detail = f"We cannot read a recording of {channels}."
+        raise InputError("unsupported_media_type", detail) from error
 
 
 def _silence(seconds: float) -> Iterator[Samples]:
@@ -212,10 +226,11 @@ def _silence(seconds: float) -> Iterator[Samples]:
         yield np.zeros(size, dtype=np.float32)
 
 
-def _samples(frames: list[av.AudioFrame]) -> Iterator[Samples]:
+def _samples(frames: list[av.AudioFrame], mixer: Mixer) -> Iterator[Samples]:
     for frame in frames:
         samples = frame.to_ndarray().reshape(-1).astype(np.float32, copy=False)
         # Recordings in floating point may hold anything, infinities and not-a-number included.
         if samples.size and not (samples.min() >= -1.0 and samples.max() <= 1.0):
             samples = np.clip(np.nan_to_num(samples), -1.0, 1.0)
-        yield samples
+        count = frame.layout.nb_channels
+        yield samples if count == 1 else mixer.mix(samples.reshape(-1, count).T)
