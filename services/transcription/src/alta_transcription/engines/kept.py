@@ -83,18 +83,23 @@ class KeptTranscript:
 
     async def _write(self, part: Part) -> None:
         content = await asyncio.to_thread(part.model_dump_json)
-        await self._checkpoint.save(f"{self._prefix}{part.begin:012d}", content.encode())
+        await self._checkpoint.save(self._name(part.begin), content.encode())
 
     async def _take_up(self) -> None:
+        """Follow the seams from part to part.
+
+        Where one could not be saved, what lies behind it is transcribed again; seams may then lie elsewhere, and the
+        parts of before stay beside the new ones.
+        """
         parts = await self._checkpoint.load()
-        for name in sorted(name for name in parts if name.startswith(self._prefix)):
+        while (content := parts.pop(self._name(self.seam.sample), None)) is not None:
             try:
-                part = await asyncio.to_thread(Part.model_validate_json, parts[name])
+                part = await asyncio.to_thread(Part.model_validate_json, content)
             except ValidationError as error:
-                log.warning("checkpoint.unusable", part=name, error=str(error)[:200])
-                return
-            if part.begin != self.seam.sample:
-                # One before it could not be saved: what lies between is transcribed again, and so is this.
+                log.warning("checkpoint.unusable", part=self._name(self.seam.sample), error=str(error)[:200])
                 return
             self.seam = self._saved = part.seam
             self._done.extend(part.segments)
+
+    def _name(self, begin: int) -> str:
+        return f"{self._prefix}{begin:012d}"
