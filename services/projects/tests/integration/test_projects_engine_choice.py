@@ -62,6 +62,87 @@ async def test_recordings_have_settings_of_their_own(ada: Any, owed: Any) -> Non
     assert (await requested(owed, sample))["engine"] == sample["engine"] == "google-speech"
 
 
+def new_wav() -> bytes:
+    return WAV + new_id().bytes
+
+
+async def new_sample(ada: Any, project_id: str, **options: Any) -> dict[str, Any]:
+    answer = await ada.upload(project_id, new_wav(), filename="call.wav", kind="voice-samples", **options)
+    assert answer.status_code == 202, answer.text
+    return dict(answer.json())
+
+
+async def test_channels_are_chosen_as_the_language_is(ada: Any, owed: Any) -> None:
+    plain = await new_sample(ada, (await ada.project())["id"])
+    project = (await ada.project(settings={"voice_samples": {"channels": "separate"}}))["id"]
+    by_project = await new_sample(ada, project)
+    by_query = await new_sample(ada, project, params={"channels": "mixed"})
+    by_form = await new_sample(ada, project, params={"channels": "mixed"}, data={"channels": "separate"})
+
+    samples = (plain, by_project, by_query, by_form)
+    assert [sample["channels"] for sample in samples] == ["mixed", "separate", "mixed", "separate"]
+    assert [(await requested(owed, sample))["channels"] for sample in samples] == [
+        "mixed",
+        "separate",
+        "mixed",
+        "separate",
+    ]
+    shown = (await ada.http.get(f"/v1/voice-samples/{by_form['id']}")).json()
+    assert shown["channels"] == "separate"
+
+
+async def test_a_voice_sample_is_heard_again_channel_by_channel(ada: Any, owed: Any) -> None:
+    project = (await ada.project(settings={"voice_samples": {"channels": "separate"}}))["id"]
+    sample = await new_sample(ada, project, params={"channels": "mixed"})
+    path = f"/v1/voice-samples/{sample['id']}"
+    heard = []
+    for said in ({"channels": "separate"}, {"language": "de"}, {"channels": "mixed"}, {}, {"channels": None}):
+        await ada.http.post(f"{path}/cancel")
+        answer = await ada.http.post(f"{path}/reprocess", json=said)
+        assert answer.status_code == 202, answer.text
+        heard.append(answer.json()["channels"])
+
+    # What is left out stays; null leaves it to the project.
+    assert heard == ["separate", "separate", "mixed", "mixed", "separate"]
+    assert [request["channels"] for request in await owed.events(sample["id"]) if "object_key" in request] == [
+        "mixed",
+        *heard,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "data", "pointer"),
+    [
+        ("voice-samples", {"channels": "stereo"}, None, "/query/channels"),
+        ("voice-samples", None, {"channels": "stereo"}, "/channels"),
+        ("documents", None, {"channels": "mixed"}, "/channels"),
+    ],
+)
+async def test_channels_that_there_are_not_are_refused(
+    ada: Any, leftovers: Any, kind: str, params: dict[str, str] | None, data: dict[str, str] | None, pointer: str
+) -> None:
+    project = await ada.project()
+    content = new_wav() if kind == "voice-samples" else new_pdf()
+
+    refused = await ada.upload(project["id"], content, kind=kind, params=params, data=data)
+
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == pointer
+    assert leftovers.files() == []
+
+
+async def test_only_voice_samples_are_heard_again_by_channels(ada: Any) -> None:
+    project = (await ada.project())["id"]
+    document, sample = await ada.document(project, new_pdf()), await new_sample(ada, project)
+
+    for path, said in (
+        (f"/v1/documents/{document['id']}/reprocess", {"channels": "mixed"}),
+        (f"/v1/voice-samples/{sample['id']}/reprocess", {"channels": "stereo"}),
+    ):
+        refused = await ada.http.post(path, json=said)
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/channels")
+
+
 @pytest.mark.parametrize(
     ("params", "data", "pointer"),
     [
@@ -121,6 +202,19 @@ async def test_the_api_document_says_what_can_be_set(api: Any) -> None:
     settings = document["components"]["schemas"]["ProjectIn"]["properties"]["settings"]
     assert settings["properties"].keys() == {"documents", "voice_samples"}
     assert settings["properties"]["documents"]["properties"].keys() == {"engine", "language", "deadline_minutes"}
+    assert settings["properties"]["voice_samples"]["properties"].keys() == {
+        "engine",
+        "language",
+        "deadline_minutes",
+        "channels",
+    }
+    upload = document["paths"]["/v1/projects/{project_id}/voice-samples"]["post"]
+    form = upload["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
+    (by_query,) = [one for one in upload["parameters"] if one["name"] == "channels"]
+    again = document["components"]["schemas"]["VoiceSampleReprocessIn"]["properties"]["channels"]
+    assert form["channels"]["enum"] == ["mixed", "separate"]
+    assert form["channels"]["description"] == by_query["description"] == again["description"]
+    assert "channels" not in document["components"]["schemas"]["DocumentOut"]["properties"]
     codes = document["components"]["schemas"]["ItemErrorOut"]["properties"]["code"]["description"]
     assert "`password_protected`" in codes
     again = document["paths"]["/v1/documents/{document_id}/reprocess"]["post"]["responses"]

@@ -35,6 +35,15 @@ def test_each_kind_has_settings_of_its_own() -> None:
     assert project.reading("document", Wishes(), DAY).engine is None
 
 
+def test_channels_are_mixed_unless_the_request_or_the_project_says_otherwise() -> None:
+    by_project = a_project(voice_samples={"channels": "separate"})
+
+    assert a_project().reading("voice_sample", Wishes(), DAY).channels == "mixed"
+    assert by_project.reading("voice_sample", Wishes(), DAY).channels == "separate"
+    assert by_project.reading("voice_sample", Wishes(channels="mixed"), DAY).channels == "mixed"
+    assert by_project.reading("document", Wishes(), DAY).channels is None
+
+
 def test_the_project_may_give_less_time_or_more_than_the_deployment() -> None:
     for minutes, expected in ((None, DAY), (30, timedelta(minutes=30)), (10080, timedelta(days=7))):
         project = a_project(documents={} if minutes is None else {"deadline_minutes": minutes})
@@ -71,6 +80,8 @@ def test_only_what_was_said_is_kept() -> None:
         ("documents", {"deadline_minutes": 1.5}, "/settings/documents/deadline_minutes"),
         ("documents", {"deadline_minutes": True}, "/settings/documents/deadline_minutes"),
         ("documents", {"motor": "local"}, "/settings/documents/motor"),
+        ("documents", {"channels": "mixed"}, "/settings/documents/channels"),
+        ("voice_samples", {"channels": "stereo"}, "/settings/voice_samples/channels"),
         ("documents", "local", "/settings/documents"),
         ("documents", [], "/settings/documents"),
     ],

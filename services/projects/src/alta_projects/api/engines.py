@@ -10,6 +10,12 @@ ENGINE_WORDS = (
 )
 LANGUAGE_WORDS = "Language of the file (BCP 47). None: the project's settings decide, and then the engine."
 
+CHANNELS_WORDS = (
+    "How a recording of several channels is heard: `mixed` (all as one) or `separate` (each by itself, as the two "
+    "sides of a telephone call; `speaker` is then `channel 1`, `channel 2` and so on). None: the project's settings "
+    "decide, and else `mixed`."
+)
+
 
 def named_engine(kind: EngineKind, name: str | None, pointer: str) -> str | None:
     """Return the engine's canonical name. Raises `UnknownEngineError` that points at the field it came in."""

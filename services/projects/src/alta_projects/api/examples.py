@@ -45,6 +45,7 @@ VOICE_SAMPLE: dict[str, Any] = {
     "engine": "faster-whisper",
     "confidence": 0.913,
     "metadata": {},
+    "channels": "mixed",
     "duration_ms": 72480,
 }
 

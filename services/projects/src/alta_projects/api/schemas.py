@@ -5,9 +5,10 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from alta_common.contracts.projects import Channels
 from alta_common.http.app import ApiModel
 from alta_projects.api import examples
-from alta_projects.api.engines import ENGINE_WORDS, LANGUAGE_WORDS
+from alta_projects.api.engines import CHANNELS_WORDS, ENGINE_WORDS, LANGUAGE_WORDS
 from alta_projects.api.error_codes import ERROR_CODES
 from alta_projects.api.fields import Description, EmailAddress, Name, ProjectSettings
 from alta_projects.models.access import Role
@@ -182,12 +183,13 @@ class VoiceSampleOut(_ItemOut):
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.VOICE_SAMPLE]})
 
+    channels: Channels = Field(description="How the channels of the recording are heard.")
     duration_ms: int | None
 
     @classmethod
     def of(cls, sample: VoiceSample) -> Self:
         """Return a voice sample as it is shown."""
-        return cls(**_shown(sample), duration_ms=sample.duration_ms)
+        return cls(**_shown(sample), channels=sample.channels or "mixed", duration_ms=sample.duration_ms)
 
 
 class ReprocessIn(ApiModel):
@@ -207,6 +209,8 @@ class VoiceSampleReprocessIn(ReprocessIn):
     """What is to be different when a voice sample is transcribed again."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"engine": "google-speech", "language": "de-CH"}]})
+
+    channels: Channels | None = Field(default=None, description=CHANNELS_WORDS)
 
 
 class EngineOut(BaseModel):

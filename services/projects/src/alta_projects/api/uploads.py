@@ -1,11 +1,11 @@
 """From a request to an upload: what the routes of documents and voice samples share."""
 
 import re
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast, get_args
 from uuid import UUID
 
 import orjson
@@ -15,13 +15,14 @@ from pydantic import TypeAdapter, ValidationError
 from alta_common.contracts.engines import EngineKind
 from alta_common.contracts.media_types import MediaType
 from alta_common.contracts.principal import Principal
+from alta_common.contracts.projects import Channels
 from alta_common.errors import FieldError, InvalidError, TooLargeError
 from alta_common.http.idempotency import StoredAnswer
 from alta_common.http.principal import CurrentPrincipal
 from alta_common.http.replay import replay
 from alta_projects.api.answers import answer
 from alta_projects.api.deps import App, OnceMaker, OncePerKey, UseCases
-from alta_projects.api.engines import ENGINE_WORDS, LANGUAGE_WORDS, named_engine
+from alta_projects.api.engines import CHANNELS_WORDS, ENGINE_WORDS, LANGUAGE_WORDS, named_engine
 from alta_projects.api.fields import JsonObject
 from alta_projects.api.items import uploaded_answer
 from alta_projects.api.kinds import ItemKind
@@ -35,6 +36,9 @@ Item = TypeVar("Item", bound=MediaItem)
 
 # What boundaries, part headers and small fields may add to a file.
 _FORM_OVERHEAD_BYTES = 256 * 1024
+
+# Those that only one kind has, besides the others.
+_OWN_FIELDS: dict[EngineKind, set[str]] = {"document": set(), "voice_sample": {"channels"}}
 
 _METADATA: TypeAdapter[dict[str, Any]] = TypeAdapter(JsonObject)
 
@@ -58,13 +62,14 @@ class FormUpload:
     async def finish(self) -> UploadOptions:
         """Read the rest of the form and return what was said about the file."""
         fields = await self._form.finish()
-        unknown = fields.keys() - {"metadata", "language", "engine"}
+        unknown = fields.keys() - {"metadata", "language", "engine"} - _OWN_FIELDS[self._kind]
         if unknown:
             name = min(unknown)
             raise _wrong(name, f"there is no field {name!r} here")
         engine = named_engine(self._kind, fields.get("engine") or None, "/engine") or self._wishes.engine
         language = _language(fields.get("language") or None) or self._wishes.language
-        return UploadOptions(_metadata(fields.get("metadata")), Wishes(engine, language))
+        channels = _channels(fields.get("channels") or None) or self._wishes.channels
+        return UploadOptions(_metadata(fields.get("metadata")), Wishes(engine, language, channels))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +83,13 @@ class UploadRequest:
     language: str | None
     engine: str | None
     allow_duplicate: bool
+    channels: Channels | None = None
 
     async def take(self, kind: ItemKind[Item], project_id: UUID) -> Response:
         """Take the file in and answer for it."""
         self._refuse_too_large(kind.model)
         # Before the body: who names an engine that nobody has need not send a file.
-        wishes = Wishes(named_engine(kind.model.KIND, self.engine, "/query/engine"), self.language)
+        wishes = Wishes(named_engine(kind.model.KIND, self.engine, "/query/engine"), self.language, self.channels)
         form = MultipartUpload(self.request.headers.get("content-type"), self.request.stream())
         answer_of = partial(uploaded_answer, kind)
         made = await self.app.uploads.upload(
@@ -124,8 +130,31 @@ async def _upload_request(
 Upload = Annotated[UploadRequest, Depends(_upload_request)]
 
 
-def upload_body(types: Sequence[MediaType]) -> dict[str, Any]:
-    """Return the OpenAPI description of an upload's body, which FastAPI does not see because we read it ourselves."""
+async def _voice_upload_request(
+    upload: Upload,
+    channels: Annotated[Channels | None, Query(description=CHANNELS_WORDS, examples=["separate"])] = None,
+) -> UploadRequest:
+    return replace(upload, channels=channels)
+
+
+VoiceUpload = Annotated[UploadRequest, Depends(_voice_upload_request)]
+
+CHANNELS_FIELD = {
+    "channels": {
+        "type": "string",
+        "enum": list(get_args(Channels)),
+        "description": CHANNELS_WORDS,
+        "examples": ["separate"],
+    }
+}
+"""What the form of a recording has beside what all have."""
+
+
+def upload_body(types: Sequence[MediaType], more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the OpenAPI description of an upload's body, which FastAPI does not see because we read it ourselves.
+
+    `more` are fields that not all forms have.
+    """
     names = ", ".join(one.name for one in types)
     properties = {
         FILE_FIELD: {"type": "string", "format": "binary", "description": f"The file, one of these: {names}."},
@@ -143,6 +172,7 @@ def upload_body(types: Sequence[MediaType]) -> dict[str, Any]:
             "examples": ["en"],
         },
         "engine": {"type": "string", "description": ENGINE_WORDS, "examples": ["local"]},
+        **(more or {}),
     }
     schema = {"type": "object", "required": [FILE_FIELD], "properties": properties, "additionalProperties": False}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
@@ -173,6 +203,12 @@ def _language(value: str | None) -> str | None:
     if value is not None and (len(value) > MAX_LANGUAGE or not re.fullmatch(LANGUAGE, value)):
         raise _wrong("language", f"language must match {LANGUAGE} and have {MAX_LANGUAGE} characters at the most")
     return value
+
+
+def _channels(value: str | None) -> Channels | None:
+    if value is not None and value not in get_args(Channels):
+        raise _wrong("channels", f"channels must be one of {', '.join(get_args(Channels))}")
+    return cast("Channels | None", value)
 
 
 def _metadata(value: str | None) -> dict[str, Any]:

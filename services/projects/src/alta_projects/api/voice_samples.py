@@ -21,7 +21,7 @@ from alta_projects.api.responses import (
 from alta_projects.api.results import ResultOf, Revision, RevisionList
 from alta_projects.api.runs import Cancel, Reprocess
 from alta_projects.api.schemas import VoiceSampleOut, VoiceSampleReprocessIn, VoiceSampleRevisionOut
-from alta_projects.api.uploads import Upload, upload_body, upload_responses
+from alta_projects.api.uploads import CHANNELS_FIELD, VoiceUpload, upload_body, upload_responses
 from alta_projects.formats.table import TRANSCRIPT_FORMATS, TranscriptFormat
 
 router = APIRouter(prefix="/v1", tags=["Voice samples"])
@@ -32,9 +32,9 @@ router = APIRouter(prefix="/v1", tags=["Voice samples"])
     status_code=HTTPStatus.ACCEPTED,
     response_model=VoiceSampleOut,
     responses=upload_responses(VoiceSampleOut),
-    openapi_extra=upload_body(VOICE_TYPES),
+    openapi_extra=upload_body(VOICE_TYPES, CHANNELS_FIELD),
 )
-async def upload_voice_sample(project_id: UUID, upload: Upload) -> Response:
+async def upload_voice_sample(project_id: UUID, upload: VoiceUpload) -> Response:
     """Upload a recording to be transcribed.
 
     What it is is decided by its bytes. The same bytes again give the first sample back, unless `allow_duplicate`.
@@ -102,7 +102,7 @@ async def list_voice_sample_revisions(sample_id: UUID, revisions: RevisionList) 
 async def reprocess_voice_sample(
     sample_id: UUID, again: Reprocess, body: VoiceSampleReprocessIn | None = None
 ) -> Response:
-    """Have a voice sample transcribed again, by another engine or in another language.
+    """Have a voice sample transcribed again: by another engine, in another language, its channels mixed or separate.
 
     For managers; contributors their own. What you leave out stays as it was asked for before; null leaves it to the
     project's settings. The last result can be read until there is a new one.

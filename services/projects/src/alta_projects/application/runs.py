@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -66,16 +66,16 @@ class RunService:
         caller: Principal,
         kind: type[Item],
         item_id: UUID,
-        said: Mapping[str, str | None],
+        said: Mapping[str, Any],
         *,
         once: Once[Item],
         refuse_stale: Callable[[Item], None],
     ) -> Item | StoredAnswer:
         """Begin another run. The last result stays until there is a new one.
 
-        `said` holds `engine` and `language` as far as the caller names them: None leaves it to the project again, what
-        is missing stays as it was asked for before. Raises `StillProcessingError` while a run is under way;
-        `refuse_stale` raises when the caller has read an older version.
+        `said` holds `engine`, `language` and, of recordings, `channels` as far as the caller names them: None leaves
+        it to the project again, what is missing stays as it was asked for before. Raises `StillProcessingError` while a
+        run is under way; `refuse_stale` raises when the caller has read an older version.
         """
         async with self._sessions.begin() as session:
             item = await self._take(session, caller, kind, item_id)

@@ -186,7 +186,9 @@ class UploadService:
             # Again: much may have happened since the first byte.
             project = (await enter(session, project_id, caller, Right.UPLOAD)).project
             same = (original.sha256, original.filename, original.attributes, wishes.language, wishes.engine)
-            replay = await once.replay(session, kind.NOUN, project_id, *same, allow_duplicate)
+            # A request that says nothing of channels is the same as before there were any.
+            channels = () if wishes.channels is None else (wishes.channels,)
+            replay = await once.replay(session, kind.NOUN, project_id, *same, allow_duplicate, *channels)
             if replay is not None:
                 return replay
             items = ItemRepository(session, kind)

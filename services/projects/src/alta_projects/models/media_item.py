@@ -1,7 +1,7 @@
 """What is uploaded to be read: the rules that documents and voice samples share.
 
-One table holds both, told apart by `kind`: the review queue, analytics and the sweep go through all of them in one
-order. What differs (what is requested, what is counted) is in `document.py` and `voice_sample.py`.
+One table holds both, told apart by `kind`: the review queue, analytics and the sweep go through all in one order. What
+differs (what is requested, what is counted) is in `document.py` and `voice_sample.py`.
 """
 
 from abc import abstractmethod
@@ -17,7 +17,7 @@ from alta_common.clock import utc_now
 from alta_common.contracts.engines import EngineKind
 from alta_common.contracts.event import Event
 from alta_common.contracts.ocr import DocumentOcrCompleted, DocumentOcrFailed, DocumentOcrProgressed
-from alta_common.contracts.projects import CancelReason
+from alta_common.contracts.projects import CancelReason, Channels
 from alta_common.contracts.transcription import (
     VoiceTranscriptionCompleted,
     VoiceTranscriptionFailed,
@@ -59,7 +59,8 @@ class MediaItem(Base):
 
     `attempt` counts the runs, `revision` the results. While an item is read again, and when that fails, its last result
     stays: `result_key` points at it, and all there were are in `result_revision`. The other columns are of the present
-    run: `engine` and `language` are what it was asked for, and once it has ended well, what it was read by and in.
+    run: `engine`, `language` and `channels` (of recordings) are what it was asked for, and once it has ended well, the
+    first two are what it was read by and in.
     """
 
     __tablename__ = "media_item"
@@ -95,11 +96,13 @@ class MediaItem(Base):
     deadline_at: Mapped[datetime | None]
     asked_engine: Mapped[str | None] = mapped_column(Text)
     asked_language: Mapped[str | None] = mapped_column(Text)
+    asked_channels: Mapped[Channels | None] = mapped_column(Text)
     progress_done: Mapped[int]
     progress_total: Mapped[int | None]
     engine: Mapped[str | None] = mapped_column(Text)
     engine_version: Mapped[str | None] = mapped_column(Text)
     language: Mapped[str | None] = mapped_column(Text)
+    channels: Mapped[Channels | None] = mapped_column(Text)
     pages: Mapped[int | None]
     duration_ms: Mapped[int | None] = mapped_column(BigInteger)
     confidence: Mapped[float | None]
@@ -109,8 +112,7 @@ class MediaItem(Base):
     error_code: Mapped[str | None] = mapped_column(Text)
     error_detail: Mapped[str | None] = mapped_column(Text)
     error_retryable: Mapped[bool | None]
-    untold_failure_at: Mapped[datetime | None]
-    """When it failed, as long as nobody has been told."""
+    untold_failure_at: Mapped[datetime | None]  # When it failed, as long as nobody has been told.
     result_key: Mapped[str | None] = mapped_column(Text)
     result_sha256: Mapped[str | None] = mapped_column(Text)
     result_bytes: Mapped[int | None] = mapped_column(BigInteger)
@@ -158,12 +160,14 @@ class MediaItem(Base):
             deadline_at=reading.deadline_at,
             asked_engine=wishes.engine,
             asked_language=wishes.language,
+            asked_channels=wishes.channels,
             version=1,
             status=ItemStatus.QUEUED,
             attempt=1,
             progress_done=0,
             engine=reading.engine,
             language=reading.language,
+            channels=reading.channels,
             warnings=[],
             needs_review=False,
             revision=0,
@@ -172,7 +176,7 @@ class MediaItem(Base):
     @property
     def wishes(self) -> Wishes:
         """Return what the item's owner said about reading it."""
-        return Wishes(self.asked_engine, self.asked_language)
+        return Wishes(self.asked_engine, self.asked_language, self.asked_channels)
 
     @abstractmethod
     def request(self) -> Event:
@@ -251,20 +255,18 @@ class MediaItem(Base):
             raise StillProcessingError(f"the {self.NOUN} is {self.status.value}; cancel that before you begin again")
         self.status = ItemStatus.QUEUED
         self.attempt += 1
-        self.asked_engine, self.asked_language = wishes.engine, wishes.language
-        self.engine, self.language = reading.engine, reading.language
+        self.asked_engine, self.asked_language, self.asked_channels = wishes.engine, wishes.language, wishes.channels
+        self.engine, self.language, self.channels = reading.engine, reading.language, reading.channels
         self.deadline_at = reading.deadline_at
         self.engine_version = self.confidence = self.progress_total = self.completed_at = None
-        self.progress_done = 0
-        self.warnings = []
+        self.progress_done, self.warnings = 0, []
         self._forget_error()
         self._touch()
         self.requested_at = self.updated_at
 
     def run_out_of_time(self) -> None:
         """Note that no engine has answered in time."""
-        detail = "It was not read in the time that there was for it."
-        self._fail("timeout", detail, retryable=True)
+        self._fail("timeout", "It was not read in the time that there was for it.", retryable=True)
 
     def require_result(self) -> str:
         """Return the key of the last result.

@@ -1,15 +1,16 @@
-"""How an item is to be read: by which engine, in which language, by when.
+"""How an item is to be read: by which engine, in which language, by when; of a recording, how its channels are heard.
 
 What a request says goes before what the project's settings say, and that before what the deployment has.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints, ValidationError, field_validator
 
 from alta_common.contracts.engines import EngineKind, canonical_engine
+from alta_common.contracts.projects import Channels
 from alta_common.errors import FieldError, InvalidError
 
 LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
@@ -23,19 +24,21 @@ Language = Annotated[str, StringConstraints(pattern=LANGUAGE, max_length=MAX_LAN
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What was said about engine and language; None leaves it to whoever is asked next."""
+    """What was said about engine, language and channels; None leaves it to whoever is asked next."""
 
     engine: str | None = None
     language: str | None = None
+    channels: Channels | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one run of an item is asked for. Without an engine the deployment's own reads."""
+    """What one run of an item is asked for. Without an engine the deployment's own reads; `channels` are sound's."""
 
     engine: str | None
     language: str | None
     deadline_at: datetime
+    channels: Channels | None = None
 
 
 class ReadingSettings(BaseModel):
@@ -76,6 +79,12 @@ class VoiceSampleSettings(ReadingSettings):
     """`settings.voice_samples` of a project."""
 
     KIND: ClassVar[EngineKind] = "voice_sample"
+
+    channels: Channels | None = Field(default=None, description="How the channels of what does not say are heard.")
+
+    def reading(self, wishes: Wishes, now: datetime, patience: timedelta) -> Reading:
+        """Return what a run is asked for that begins `now`; `patience` is the deployment's."""
+        return replace(super().reading(wishes, now, patience), channels=wishes.channels or self.channels or "mixed")
 
 
 SECTIONS: dict[str, type[ReadingSettings]] = {"documents": DocumentSettings, "voice_samples": VoiceSampleSettings}

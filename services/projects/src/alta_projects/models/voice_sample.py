@@ -33,6 +33,7 @@ class VoiceSample(MediaItem):
             language=self.language,
             engine=self.engine,
             deadline_at=self.deadline_at,
+            channels=self.channels,
         )
 
     def cancellation(self, reason: CancelReason) -> VoiceTranscriptionCancelled:
