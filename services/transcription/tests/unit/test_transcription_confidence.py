@@ -38,8 +38,9 @@ def a_segment(start_ms: int, end_ms: int, *, low: bool = False, text: str = "x")
 
 BELIEVED = {
     "plain speech": heard(),
-    "two people at once": heard(log_probability=-0.99, words=0.53),
-    "a string of digits": heard("10001 90210 01 803", log_probability=-0.86, words=0.35),
+    "two people at once": heard(log_probability=-0.89, words=0.53),
+    "a poor line": heard(log_probability=-0.99, words=0.61),
+    "a string of digits": heard("10001 90210 01 803", log_probability=-0.96, words=0.35),
     "a fast speaker": heard("x" * 60, 2.5),
     "one short word": heard("Yes.", 0.1),
     "an echo of three": heard("No, no, no."),
@@ -47,7 +48,8 @@ BELIEVED = {
 }
 DOUBTED = {
     "an improbable answer": heard(log_probability=-1.04),
-    "another language at temperature 0": heard(log_probability=-0.95, words=0.49),
+    "another language at temperature 0": heard(log_probability=-0.85, words=0.49),
+    "another language in noise": heard(log_probability=-0.96, words=0.5),
     "an answer at the second try": heard(temperature=0.4),
     "a text that compresses too well": heard(compression=2.9),
     "more than can be said": heard("x" * 90, 2.0),
