@@ -57,9 +57,14 @@ class Consumer:
     ordered: Ordered | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a time limit with which order cannot be kept."""
+        """Refuse what order cannot be kept with: too long a time limit, and `given_up`, which has no limit at all."""
         if self.ordered:
             self.ordered.prefetch(self.time_limit, self.prefetch)
+            if any(handler.given_up for handler in self.handlers):
+                raise ValueError(
+                    f"{self.queue}: an ordered consumer cannot give up with a word to the owner: while that fails, the "
+                    "message would be held, and its whole partition with it"
+                )
 
     @property
     def partitions(self) -> int:
