@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aio_pika
+import orjson
 import pytest
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import ChannelFrame
@@ -14,11 +15,13 @@ from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 from prometheus_client import REGISTRY
 
-from alta_common.contracts.projects import ProjectCreated
+from alta_common.contracts.projects import DocumentOcrRequested, ProjectCreated
 from alta_common.errors import InvalidError, UnavailableError
 from alta_common.ids import new_id
+from alta_common.messaging.consumers import Consumer, ConsumerApp, Handler
 from alta_common.messaging.failures import UnfinishedError
 from alta_common.messaging.publisher import EventPublisher
+from alta_common.messaging.topology import RetryDelay
 from alta_common.telemetry.context import bind_request, span
 from alta_common.testing import eventually
 
@@ -136,6 +139,42 @@ async def test_a_message_that_nobody_can_read_is_dead_and_the_queue_goes_on(
 
     assert message.body == body
     assert message.headers["x-alta-reason"] in {"unreadable_message", "unknown_event", "ValidationError"}
+
+
+async def test_a_message_that_waits_for_another_try_says_which_and_not_why(
+    rabbitmq_url: str, reader: Any, publisher: EventPublisher, channel: AbstractChannel, a_request: Any
+) -> None:
+    reader.failures = [UnavailableError("storage is away")]
+    ladder = (RetryDelay("retry.long", timedelta(minutes=5)),)
+    app = ConsumerApp(
+        rabbitmq_url, "ocr", [Consumer(QUEUE, [Handler(DocumentOcrRequested, reader.read)])], 1, ladder=ladder
+    )
+    await app.start()
+    await publisher.publish(a_request())
+    waiting = await channel.get_queue("retry.long")
+    message = await eventually(lambda: waiting.get(fail=False, no_ack=True))
+    await app.stop()
+
+    assert message.headers["x-alta-attempt"] == 2
+    # Where the broker gives it up in the end, because of deliveries that came to nothing, this would be read as why.
+    assert not {"x-alta-reason", "x-alta-error"} & message.headers.keys()
+
+
+async def test_a_type_that_nobody_has_heard_of_makes_no_series_of_its_own(
+    consuming: Any, publisher: EventPublisher, channel: AbstractChannel, dead_letter: Any
+) -> None:
+    labels = {"queue": QUEUE, "event_type": "unknown", "outcome": "dead_lettered"}
+    before = REGISTRY.get_sample_value("alta_consumer_messages_total", labels) or 0
+    async with consuming():
+        for name in ("ONE", "ANOTHER"):
+            body = orjson.dumps({"id": "x", "type": f"{name}_{new_id()}"})
+            await channel.default_exchange.publish(aio_pika.Message(body), QUEUE)
+            await dead_letter()
+
+        def counted() -> bool:
+            return REGISTRY.get_sample_value("alta_consumer_messages_total", labels) == before + 2
+
+        await eventually(counted)
 
 
 # What stands in a message's properties when they are written well, and what somebody else's program writes instead.

@@ -15,7 +15,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from alta_common.clock import utc_now
 from alta_common.contracts.event import Event
 from alta_common.errors import UnavailableError
-from alta_common.messaging.accounting import Account
+from alta_common.messaging.accounting import UNKNOWN, Account
 from alta_common.messaging.envelope import Envelope, attempt_of, origin_of, slice_of
 from alta_common.messaging.failures import Fate, UnfinishedError, UnknownEventError, code_of, fate_of
 from alta_common.messaging.handover import Handover, text_of
@@ -60,7 +60,7 @@ class Attempt:
 
     @property
     def claimed_type(self) -> str:
-        """Return what the message says it is; a label of metrics must not become any longer."""
+        """Return what the message says it is, cut to the length of a log's field."""
         return str(self.envelope.attributes.get("type"))[:_LONGEST_TYPE]
 
 
@@ -103,7 +103,7 @@ class DeliveryProcess:
                 envelope = Envelope.read(message.body, message.headers)
             except Exception as error:  # noqa: BLE001 - a message that nobody can read must not stop the queue
                 with bind_request(message.message_id or "unreadable"):
-                    await self._bury(message, "unknown", error, attempt_of(message.headers))
+                    await self._bury(message, UNKNOWN, error, attempt_of(message.headers))
                 return
             await self._take(Attempt(message, envelope, attempt_of(message.headers)))
 
@@ -200,7 +200,7 @@ class DeliveryProcess:
         number = min(attempt.number, len(self._ladder))
         rung = self._ladder[number - 1]
         self._say_retried(attempt, event_type, error, rung.delay)
-        await self._handover.to_rung(attempt.message, rung, error, number + 1)
+        await self._handover.to_rung(attempt.message, rung, number + 1)
         self._account.ended(event_type, "retried")
         return True
 

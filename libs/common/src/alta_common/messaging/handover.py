@@ -32,12 +32,10 @@ class Handover:
         self._queue = queue
         self._sender = sender
 
-    async def to_rung(
-        self, message: AbstractIncomingMessage, rung: RetryDelay, error: Exception, next_attempt: int
-    ) -> None:
+    async def to_rung(self, message: AbstractIncomingMessage, rung: RetryDelay, next_attempt: int) -> None:
         """Let it wait on a rung of the ladder; from there it comes back to its queue by itself."""
-        headers = {names.ATTEMPT: next_attempt, names.REASON: code_of(error), names.ERROR: text_of(error)}
-        await self._give(message, rung.name, self._queue, headers)
+        # Not why: that would still be there when the broker itself gives the message up later, for another reason.
+        await self._give(message, rung.name, self._queue, {names.ATTEMPT: next_attempt})
 
     async def to_end_of_queue(self, message: AbstractIncomingMessage) -> None:
         """Put it behind whoever waits, as the next slice of its work."""
