@@ -1,9 +1,10 @@
 """Outboxes with their audit trail, a broker with its queues, and an operator's client of both."""
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,12 @@ import asyncpg
 import httpx
 import orjson
 import pytest
+from aiormq.abc import ChannelFrame
 from fastapi import FastAPI
+from pamqp import commands
+from pamqp.body import ContentBody
+from pamqp.frame import marshal
+from pamqp.header import ContentHeader
 
 from alta_common.audit import AuditTrail, create_audit
 from alta_common.audit.table import grant_recording
@@ -26,6 +32,7 @@ from alta_common.outbox.table import create_outbox
 from alta_common.outbox.writer import shard_of
 from alta_common.telemetry.context import bind_request
 from alta_common.telemetry.logs import setup_logs
+from alta_common.testing import eventually
 from alta_common.testing.postgres import DatabaseMaker, FreshDatabase
 from alta_common.testing.rabbitmq import Management
 from alta_common.testing.servers import Servers
@@ -119,6 +126,27 @@ class Broker:
         message = aio_pika.Message(body, **about)
         await channel.default_exchange.publish(message, f"{queue}.dead")
         await channel.close()
+
+    async def bury_undecodable(self, queue: str, message_id: str) -> None:
+        """Put a message there that no client library lets one write: its timestamp counts microseconds."""
+        moment = datetime.fromtimestamp(1_700_000_000, UTC)
+        properties = commands.Basic.Properties(message_id=message_id, message_type="PROJECT_CREATED", timestamp=moment)
+        frames = (
+            commands.Basic.Publish(exchange="", routing_key=f"{queue}.dead"),
+            ContentHeader(body_size=2, properties=properties),
+            ContentBody(b"{}"),
+        )
+        before = await self.count(f"{queue}.dead")
+        channel = await self._connection.channel()
+        raw = await channel.get_underlay_channel()
+        written = b"".join(marshal(frame, raw.number) for frame in frames)
+        seconds, microseconds = (struct.pack(">Q", 1_700_000_000 * factor) for factor in (1, 1_000_000))
+        await raw.write_queue.put(ChannelFrame(written.replace(seconds, microseconds), False, None))
+        await eventually(lambda: self._has_more_than(before, f"{queue}.dead"))
+        await channel.close()
+
+    async def _has_more_than(self, before: int, queue: str) -> bool:
+        return await self.count(queue) > before
 
     async def bury_event(self, queue: str = "ocr_queue", *, reason: str = "handler_timeout", **about: Any) -> str:
         """Put an event there as a consumer does; return its id."""

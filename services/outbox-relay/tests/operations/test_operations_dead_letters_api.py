@@ -118,9 +118,10 @@ async def test_poison_is_shown_safely(api, broker):
     )
     await broker.bury("ocr_queue", b"[" * 100_000, type="T" * 200, headers={"x-alta-attempt": "many", "x-death": "no"})
     await broker.bury("ocr_queue", b'{"a":' * 200 + b"[" * 101 + b"]" * 101 + b"}" * 200)
+    await broker.bury_undecodable("ocr_queue", "undecodable")
 
     listed = await api.get(DEAD)
-    shown = [(await api.get(f"{DEAD}/{message_id}")).json() for message_id in ids_of(listed)]
+    *shown, undecodable = [(await api.get(f"{DEAD}/{message_id}")).json() for message_id in ids_of(listed)]
 
     assert shown[0]["message_id"].startswith("sha256-")
     assert all(letter["payload"] is None and letter["payload_base64"] for letter in shown)
@@ -129,6 +130,8 @@ async def test_poison_is_shown_safely(api, broker):
     assert "more" in shown[1]["headers"]["…"]
     assert shown[2]["attempts"] is None
     assert shown[2]["size_bytes"] == 100_000
+    assert (undecodable["message_id"], undecodable["event_type"]) == ("undecodable", "PROJECT_CREATED")
+    assert undecodable["headers"]["x-undecodable"]
 
 
 async def test_a_message_that_the_broker_moved_says_where_it_came_from(api, broker):
