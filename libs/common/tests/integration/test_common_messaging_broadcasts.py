@@ -123,8 +123,16 @@ async def test_a_process_that_is_gone_leaves_no_queue_behind(
     await process.listener.stop()
 
     exchange = await channel.get_exchange("projects.events")
-    with pytest.raises(aio_pika.exceptions.PublishError):
-        await exchange.publish(aio_pika.Message(b""), CANCELLED)
+
+    async def is_unheard() -> bool:
+        try:
+            await exchange.publish(aio_pika.Message(b""), CANCELLED)
+        except aio_pika.exceptions.PublishError:
+            return True
+        return False
+
+    # RabbitMQ 4.3 takes a moment longer than the connection.
+    await eventually(is_unheard)
     with pytest.raises(UnavailableError):
         await process.listener.check()
 
