@@ -9,10 +9,9 @@ from itertools import groupby
 from operator import attrgetter, itemgetter
 
 import structlog
-from aio_pika.exceptions import ChannelPreconditionFailed
 
 from alta_common.messaging.broker import address_of
-from alta_common.messaging.topology import declare_topology
+from alta_common.messaging.topology import TopologyConflictError, declare_topology
 from alta_outbox_relay import metrics
 from alta_outbox_relay.amqp import spans
 from alta_outbox_relay.amqp.address import Address
@@ -130,9 +129,9 @@ class Publisher:
     async def _declare_topology(self) -> None:
         try:
             await declare_topology(self._url)
-        except ChannelPreconditionFailed as error:
-            # Somebody declared a queue differently. Its events can be published all the same, and the others too.
-            log.exception("topology.differs", error=repr(error))
+        except TopologyConflictError as error:
+            # It is somebody's to migrate. What can be published goes out meanwhile.
+            log.error("broker.topology_conflict", broker=address_of(self._url), detail=str(error))  # noqa: TRY400 - the text says it all
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():

@@ -60,6 +60,24 @@ async def test_what_no_queue_hears_comes_back(rabbitmq_url, run_publisher, make_
     assert REGISTRY.get_sample_value("alta_outbox_returns_total", {"schema": "unheard"}) == before + 2
 
 
+async def test_a_queue_of_another_kind_holds_up_none_of_the_others(
+    rabbitmq_url, run_publisher, make_event, heard
+) -> None:
+    async with await aio_pika.connect(rabbitmq_url) as connection:
+        await (await connection.channel()).declare_queue("email_queue", durable=True, arguments={"x-max-length": 5})
+
+    with capture_logs() as logs:
+        async with run_publisher(rabbitmq_url) as publisher:
+            publisher.send([make_event(id=1)], heard)
+            publisher.send([make_event(id=2, routing_key="projects.webhook.requested.v1")], heard)
+            await eventually(lambda: heard.count == 2)
+
+    (conflict,) = [line for line in logs if line["event"] == "broker.topology_conflict"]
+    assert "email_queue" in conflict["detail"]
+    # What only that queue would hear comes back, and is tried again; declaring changes nothing of what is there.
+    assert (heard.refused_numbers, heard.confirmed_numbers) == ([1], [2])
+
+
 async def test_what_a_full_queue_refuses_is_refused(rabbitmq_url, run_publisher, make_events, heard) -> None:
     async with await aio_pika.connect(rabbitmq_url) as connection:
         channel = await connection.channel()
