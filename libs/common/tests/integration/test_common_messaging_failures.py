@@ -15,6 +15,7 @@ from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 from prometheus_client import REGISTRY
 
+from alta_common.clock import utc_now
 from alta_common.contracts.projects import DocumentOcrRequested, ProjectCreated
 from alta_common.errors import InvalidError, UnavailableError
 from alta_common.ids import new_id
@@ -158,6 +159,23 @@ async def test_a_message_that_waits_for_another_try_says_which_and_not_why(
     assert message.headers["x-alta-attempt"] == 2
     # Where the broker gives it up in the end, because of deliveries that came to nothing, this would be read as why.
     assert not {"x-alta-reason", "x-alta-error"} & message.headers.keys()
+
+
+@pytest.mark.parametrize("again", [UnavailableError("away"), UnfinishedError("a third is done")])
+async def test_a_message_that_comes_back_waits_since_then_and_not_since_its_event(
+    consuming: Any, reader: Any, publisher: EventPublisher, a_request: Any, again: Exception
+) -> None:
+    def waited() -> float:
+        return REGISTRY.get_sample_value("alta_queue_wait_seconds_sum", {"queue": QUEUE}) or 0
+
+    before = waited()
+    reader.failures = [again]
+    old = a_request().model_copy(update={"occurred_at": utc_now() - timedelta(hours=1)})
+    async with consuming():
+        await publisher.publish(old)
+        await eventually(lambda: reader.finished)
+
+    assert 3600 <= waited() - before < 3900
 
 
 async def test_a_type_that_nobody_has_heard_of_makes_no_series_of_its_own(

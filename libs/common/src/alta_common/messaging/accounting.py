@@ -33,7 +33,7 @@ class Account:
         metrics.attempts_failed.labels(self._queue, _label(event_type), code).inc()
 
     def waited(self, seconds: float, exemplar: dict[str, str] | None) -> None:
-        """Note how long an event was on its way."""
+        """Note how long a message waited to be handled."""
         self._wait.observe(max(0.0, seconds), exemplar)
 
     def took(self, event_type: str, seconds: float, exemplar: dict[str, str] | None) -> None:

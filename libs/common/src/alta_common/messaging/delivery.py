@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -16,7 +16,7 @@ from alta_common.clock import utc_now
 from alta_common.contracts.event import Event
 from alta_common.errors import UnavailableError
 from alta_common.messaging.accounting import UNKNOWN, Account
-from alta_common.messaging.envelope import Envelope, attempt_of, origin_of, slice_of
+from alta_common.messaging.envelope import Envelope, attempt_of, origin_of, queued_at, slice_of
 from alta_common.messaging.failures import Fate, UnfinishedError, UnknownEventError, code_of, fate_of
 from alta_common.messaging.handover import Handover, text_of
 from alta_common.messaging.suspects import Suspects, deliveries_of, is_suspect
@@ -117,7 +117,7 @@ class DeliveryProcess:
             started = time.perf_counter()
             try:
                 event = attempt.envelope.event(origin_of(attempt.message)[1])
-                await self._handle(event)
+                await self._handle(event, queued_at(attempt.message.headers) or event.occurred_at)
             except UnfinishedError:
                 return await self._hand_on(attempt)
             except Exception as error:  # noqa: BLE001 - the table of failures decides what it means
@@ -140,12 +140,12 @@ class DeliveryProcess:
             attributes["alta.attempt"] = attempt.number
         return span(self._span_name, traceparent=envelope.traceparent, kind=SpanKind.CONSUMER, attributes=attributes)
 
-    async def _handle(self, event: Event) -> None:
+    async def _handle(self, event: Event, since: datetime) -> None:
         handler = self._handlers.get(type(event))
         if handler is None:
             raise UnknownEventError(f"nobody handles {event.ROUTING_KEY} in {self._queue}")
         trace = exemplar()
-        self._account.waited((utc_now() - event.occurred_at).total_seconds(), trace)
+        self._account.waited((utc_now() - since).total_seconds(), trace)
         started = time.perf_counter()
         limit = asyncio.timeout(self._limit_seconds)
         try:

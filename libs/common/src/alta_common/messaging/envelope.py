@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aio_pika
@@ -14,6 +15,7 @@ from alta_common.messaging.failures import UnknownEventError, UnreadableMessageE
 from alta_common.messaging.undecodable import UNDECODABLE
 
 _SCHEMA = "urn:alta:"
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 ATTEMPT = "x-alta-attempt"
 SLICE = "x-alta-slice"
@@ -23,6 +25,8 @@ QUEUE = "x-alta-queue"
 REASON = "x-alta-reason"
 ERROR = "x-alta-error"
 FAILED_AT = "x-alta-failed-at"
+QUEUED_AT = "x-alta-queued-at"
+"""When a copy came, or is to come, into its queue: milliseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,12 @@ def slice_of(headers: Mapping[str, Any]) -> int:
     return _counted(headers, SLICE)
 
 
+def queued_at(headers: Mapping[str, Any]) -> datetime | None:
+    """Return when a copy came into its queue; None for a message that is no copy."""
+    milliseconds = headers.get(QUEUED_AT)
+    return _EPOCH + timedelta(milliseconds=milliseconds) if isinstance(milliseconds, int) else None
+
+
 def _counted(headers: Mapping[str, Any], name: str) -> int:
     number = headers.get(name, 1)
     return number if isinstance(number, int) and number > 0 else 1
@@ -121,6 +131,7 @@ def copy_of(message: AbstractIncomingMessage, headers: dict[str, Any]) -> aio_pi
     message on its way round for one that goes in circles, and drop it.
     """
     kept = {name: value for name, value in message.headers.items() if name.startswith(("cloudEvents:", "x-alta-"))}
+    kept.pop(QUEUED_AT, None)
     if "traceparent" in message.headers:
         kept["traceparent"] = message.headers["traceparent"]
     exchange, routing_key = origin_of(message)

@@ -1,6 +1,7 @@
 """Where a message goes that is not handled for good: round again, to the end of its queue, or to the dead letters."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -35,11 +36,12 @@ class Handover:
     async def to_rung(self, message: AbstractIncomingMessage, rung: RetryDelay, next_attempt: int) -> None:
         """Let it wait on a rung of the ladder; from there it comes back to its queue by itself."""
         # Not why: that would still be there when the broker itself gives the message up later, for another reason.
-        await self._give(message, rung.name, self._queue, {names.ATTEMPT: next_attempt})
+        await self._give(message, rung.name, self._queue, _queued({names.ATTEMPT: next_attempt}, rung.delay))
 
     async def to_end_of_queue(self, message: AbstractIncomingMessage) -> None:
         """Put it behind whoever waits, as the next slice of its work."""
-        await self._give(message, _DEFAULT_EXCHANGE, self._queue, {names.SLICE: slice_of(message.headers) + 1})
+        headers = _queued({names.SLICE: slice_of(message.headers) + 1})
+        await self._give(message, _DEFAULT_EXCHANGE, self._queue, headers)
 
     async def to_dead_letters(self, message: AbstractIncomingMessage, error: Exception, attempt: int) -> None:
         """Lay it with the dead letters, where a person looks; its headers say why."""
@@ -77,6 +79,11 @@ class Handover:
                 log.warning("message.copy_refused", exchange=exchange, error=error.detail)
                 await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
         await self.acknowledge(message)
+
+
+def _queued(headers: dict[str, Any], after: timedelta = timedelta()) -> dict[str, Any]:
+    """Return the headers of a copy that comes into its queue after a while."""
+    return {**headers, names.QUEUED_AT: round((utc_now() + after).timestamp() * 1000)}
 
 
 def text_of(error: Exception) -> str:

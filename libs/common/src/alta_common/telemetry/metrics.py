@@ -42,7 +42,7 @@ message_duration = Histogram(
 )
 queue_wait = Histogram(
     "alta_queue_wait_seconds",
-    "Time from the event to the start of its handler, retries included.",
+    "Time that a message waited for its handler: since the event, or since it came back for another try or slice.",
     ("queue",),
     buckets=_LONG_SECONDS,
 )
