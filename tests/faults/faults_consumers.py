@@ -26,6 +26,9 @@ from faults_servers import PrivateServers
 
 _CONSUMERS = 2
 _STALLED_SECONDS = 240
+_BACKLOG_SECONDS = 3
+# An `EventPublisher` waits half a minute for a confirm.
+_LONG_ALARM_SECONDS = 40
 PROGRAM = [str(Path(__file__).with_name("faults_consumer_program.py"))]
 
 _INVERSIONS = """
@@ -62,6 +65,20 @@ class ConsumerStrikes(ServerStrikes):
             await self._a_moment(2)
         finally:
             frozen.wake()
+
+    async def long_alarm(self) -> None:
+        """Raise it over a backlog: what fails then, and what is poison, has to be published somewhere."""
+        consumers = [consumer for consumer in self._fleet.processes if not consumer.frozen]
+        for consumer in consumers:
+            consumer.freeze()
+        try:
+            await asyncio.sleep(_BACKLOG_SECONDS)
+            await self._servers.raise_memory_alarm()
+        finally:
+            for consumer in consumers:
+                consumer.wake()
+        await asyncio.sleep(_LONG_ALARM_SECONDS)
+        await self._servers.clear_memory_alarm()
 
 
 class ConsumerScenario:

@@ -39,6 +39,8 @@ class ConsumerKind(StrEnum):
     BROKER_KILLED = "broker_killed"
     CONNECTIONS_CLOSED = "connections_closed"
     MEMORY_ALARM = "memory_alarm"
+    LONG_ALARM = "long_alarm"
+    """It lasts longer than consumers wait for the confirm of what they publish."""
     SESSIONS_KILLED = "sessions_killed"
     POSTGRES_CRASHED = "postgres_crashed"
     POSTGRES_STOPPED = "postgres_stopped"
@@ -48,6 +50,17 @@ class ConsumerKind(StrEnum):
 _RELAY = (Kind.RELAY_KILLED, Kind.RELAY_REPLACED, Kind.RELAY_FROZEN)
 _BROKER = (Kind.BROKER_RESTARTED, Kind.BROKER_KILLED, Kind.CONNECTIONS_CLOSED, Kind.MEMORY_ALARM)
 _POSTGRES = (Kind.SESSIONS_KILLED, Kind.POSTGRES_CRASHED, Kind.POSTGRES_STOPPED)
+
+# For each its share of a backlog; everything that ends a process, a session or a connection.
+STRUCK_AT_A_BACKLOG = (
+    Kind.RELAY_KILLED,
+    Kind.RELAY_CAUGHT,
+    Kind.RELAY_FROZEN,
+    Kind.BROKER_KILLED,
+    Kind.CONNECTIONS_CLOSED,
+    Kind.SESSIONS_KILLED,
+    Kind.POSTGRES_CRASHED,
+)
 
 Step = tuple[Kind | ConsumerKind, ...]
 """Faults that strike at the same time."""
@@ -80,6 +93,12 @@ def refusals(seed: str, count: int) -> list[Step]:
 
 
 def consumer_rounds(seed: str, count: int, *, ordered: bool) -> list[Step]:
-    """Return every kind `count` times; to ordered consumers what their order is said to survive (ADR 0017)."""
-    kinds = [kind for kind in ConsumerKind if not (ordered and kind is ConsumerKind.BROKER_KILLED)]
-    return [step for number in range(count) for step in shuffled(f"{seed}-{number}", kinds)]
+    """Return every kind `count` times; to ordered consumers what their order is said to survive (ADR 0017).
+
+    The long alarm, which lasts most of a minute, comes once.
+    """
+    left_out = {ConsumerKind.LONG_ALARM, *([ConsumerKind.BROKER_KILLED] if ordered else [])}
+    kinds = [kind for kind in ConsumerKind if kind not in left_out]
+    steps = [step for number in range(count) for step in shuffled(f"{seed}-{number}", kinds)]
+    steps.insert(Random(f"{seed}-long-alarm").randrange(len(steps)), (ConsumerKind.LONG_ALARM,))
+    return steps

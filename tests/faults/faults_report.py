@@ -2,9 +2,23 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from faults_plan import Step
+
+
+@dataclass(frozen=True)
+class Before:
+    """What there was when a step was about to strike."""
+
+    arrived: int = 0
+    """Messages, copies included."""
+    pending: int = 0
+    """Events that waited."""
+    excused: int = 0
+    """Copies that other things than strikes may have made until then."""
+    alone: bool = True
+    """Whether everything had gone out that the steps before may have repeated."""
 
 
 @dataclass
@@ -17,9 +31,8 @@ class Happened:
     seconds: float
     written: int
     """Events that had been written when it struck."""
+    before: Before = field(default_factory=Before)
     relays_hit: int = 0
-    arrived: int = 0
-    """Messages that had arrived when it struck."""
     duplicates: int = 0
     """Those that arrived after it and before the next step."""
 

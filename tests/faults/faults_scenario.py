@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,12 @@ from uuid import UUID
 from alta_common.ids import new_id
 from alta_common.messaging.topology import declare_topology
 from alta_common.testing import eventually
+from faults_copies import too_many_copies
 from faults_observer import Observer
 from faults_outbox import SCHEMA, UNHEARD, OutboxDatabase, Poison
 from faults_plan import Step
 from faults_processes import Fleet, process_environment
-from faults_report import Happened
+from faults_report import Before, Happened
 from faults_servers import PrivateServers
 from faults_strikes import Strikes
 from faults_verdict import Verdict, judge
@@ -77,6 +78,8 @@ class Scenario:
         self._outcome = Outcome()
         self._arrived: list[UUID] = []
         self._heard_late: list[UUID] = []
+        self._struck_at = 0
+        """The last id when the last strike was over: nothing above it can have been repeated by that."""
 
     async def run(self, steps: Sequence[Step], tell: Callable[[Happened], None] = lambda _: None) -> Outcome:
         """Take the steps, let everything arrive, and judge. `tell` hears of each step taken."""
@@ -85,6 +88,8 @@ class Scenario:
         events = self._size.events
         for number, step in enumerate(steps):
             self.writers.allow(events * (number + 1) // len(steps))
+            if self._rng.random() < 0.5:
+                await self._nothing_to_repeat()
             # Somewhere within this step's part of the events; the rest of them is written meanwhile.
             await self._written(int(events * (number + self._rng.uniform(0.1, 0.9)) / len(steps)))
             if self._rng.random() < 0.5:
@@ -94,6 +99,23 @@ class Scenario:
         await self.writers.stop()
         return await self.settle()
 
+    async def drain(
+        self, backlog: int, steps: Sequence[Step], tell: Callable[[Happened], None] = lambda _: None
+    ) -> Outcome:
+        """Write a backlog at once, take the steps while it shrinks, and judge."""
+        await self.database.fill(backlog, self.writers.aggregates)
+        await self.start_relays()
+        for number, step in enumerate(steps, start=1):
+            await self._shrunk_to(backlog - backlog * number // (len(steps) + 1))
+            tell(await self.strike(step))
+        return await self.settle()
+
+    async def _shrunk_to(self, waiting: int) -> None:
+        at = time.monotonic()
+        while await self.database.pending() > waiting:
+            await asyncio.sleep(max(0.1, 5 * (time.monotonic() - at)))
+            at = time.monotonic()
+
     async def start_relays(self) -> None:
         """Start the relays and wait until they serve."""
         for relay in [self.fleet.start() for _ in range(self._size.relays)]:
@@ -101,15 +123,39 @@ class Scenario:
 
     async def strike(self, step: Step) -> Happened:
         """Strike now."""
-        written = len(self.writers.acknowledged)
-        # A queue whose broker has just come back may still say that it is empty.
-        arrived = max(await self._observer.count(), *(one.arrived for one in self._outcome.happened), 0)
+        written, before = len(self.writers.acknowledged), await self._before()
         at = time.monotonic()
         hit = await asyncio.gather(*(self.strikes.strike(kind) for kind in step))
         self.fleet.check()
-        happened = Happened(step, at - self._started, time.monotonic() - at, written, sum(hit), arrived)
+        self._struck_at = await self.database.last_id()
+        happened = Happened(step, at - self._started, time.monotonic() - at, written, before, sum(hit))
         self._outcome.happened.append(happened)
         return happened
+
+    async def _before(self) -> Before:
+        alone = not await self.database.pending(self._struck_at)
+        # A queue whose broker has just come back may still say that it is empty.
+        arrived = max(
+            len(self._arrived) + await self._observer.count(),
+            *(one.before.arrived for one in self._outcome.happened),
+            0,
+        )
+        return Before(arrived, await self.database.pending(), self._excused, alone)
+
+    @property
+    def _excused(self) -> int:
+        """Return how many copies are not the strikes' doing: replays, and relays that others took for frozen."""
+        # On a machine that is busy enough, a relay may seem frozen to the others without our doing.
+        return self.strikes.replayed + self._size.batch * self.fleet.times_said("outbox.silent_relay_ended")
+
+    async def _nothing_to_repeat(self) -> None:
+        """Return when everything has gone out that the last strike may have repeated, or will not for a while."""
+
+        async def gone() -> bool:
+            return not await self.database.pending(self._struck_at)
+
+        with suppress(AssertionError):
+            await eventually(gone)
 
     async def _written(self, events: int) -> None:
         while self.writers.written < events:
@@ -119,16 +165,16 @@ class Scenario:
     async def verdict(self) -> Verdict:
         """Judge what has arrived; everything that was written must have gone out."""
         self._arrived += await self._observer.collect()
-        # On a machine that is busy enough, a relay may seem frozen to the others without our doing.
-        ended = self.fleet.times_said("outbox.silent_relay_ended")
-        hit = sum(one.relays_hit for one in self._outcome.happened) + ended
-        return judge(
+        happened, excused, batch = self._outcome.happened, self._excused, self._size.batch
+        verdict = judge(
             await self.database.written(),
             self.writers.acknowledged,
             self._arrived,
             also_expected=self._heard_late,
-            allowed_duplicates=self.strikes.replayed + self._size.batch * hit,
+            allowed_duplicates=excused + batch * sum(one.relays_hit for one in happened),
         )
+        verdict.problems += too_many_copies(happened, self._arrived, batch, excused)
+        return verdict
 
     async def settle(self) -> Outcome:
         """Let everything arrive, replay what can go out after all, stop the relays, and judge."""
@@ -138,7 +184,6 @@ class Scenario:
         await self._hear([poison for poison in poisons if poison.is_unheard])
         await self.fleet.stop_all()
         outcome.verdict = await self.verdict()
-        _count_duplicates(outcome.happened, self._arrived)
         if parked != {poison.event_id for poison in poisons}:
             outcome.verdict.problems.append(f"{len(parked)} parked, {len(poisons)} events were to be parked")
         if still := await self.database.parked() - {one.event_id for one in poisons if not one.is_unheard}:
@@ -153,16 +198,6 @@ class Scenario:
         await self.database.replay([poison.id for poison in unheard])
         await self.database.drained()
         self._heard_late = [poison.event_id for poison in unheard]
-
-
-def _count_duplicates(happened: Sequence[Happened], arrived: Sequence[UUID]) -> None:
-    """Lay each copy at the door of the last step before it. (It may have been the one before that.)"""
-    seen: set[UUID] = set()
-    for position, event_id in enumerate(arrived):
-        if event_id in seen:
-            step = next((one for one in reversed(happened) if one.arrived <= position), happened[0])
-            step.duplicates += 1
-        seen.add(event_id)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from contextlib import suppress
 from random import Random
 
+import asyncpg
+
 from alta_common.db.lost import CONNECTION_ERRORS
 from alta_common.testing import eventually
 from faults_observer import Observer
@@ -20,7 +22,7 @@ _REPLAYED = 20
 # The relay cannot strike out what others look at.
 _HOLD = "SELECT id FROM projects.outbox_pending ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED"
 _WAITING = """
-SELECT a.client_port FROM pg_stat_activity a
+SELECT a.pid, a.client_port FROM pg_stat_activity a
 WHERE pg_backend_pid() = ANY (pg_blocking_pids(a.pid)) AND a.usename = 'alta_relay' AND a.client_port IS NOT NULL
 """
 
@@ -77,20 +79,25 @@ class Strikes(ServerStrikes):
         self._fleet.start()
 
     async def relay_caught(self) -> None:
-        caught = await self._caught()
-        self._note(Kind.RELAY_CAUGHT, "caught" if caught else "not caught")
-        self._fleet.kill(caught or self._fleet.any())
+        await self._load()
+        async with self._outbox.connected() as connection, connection.transaction():
+            caught = await self._caught(connection)
+            self._note(Kind.RELAY_CAUGHT, "caught" if caught else "not caught")
+            relay, session = caught or (self._fleet.any(), None)
+            self._fleet.kill(relay)
+            # PostgreSQL does not notice that nobody waits for its answer: it would strike out once we let go.
+            await connection.fetchval("SELECT pg_terminate_backend($1, 10000)", session)
         await self._a_moment()
         self._fleet.start()
 
-    async def _caught(self) -> ServiceProcess | None:
-        """Return a relay that has published something and waits to strike it out."""
-        async with self._outbox.connected() as connection, connection.transaction():
-            if not await connection.fetch(_HOLD):
-                return None
-            with suppress(AssertionError):
-                port = await eventually(lambda: connection.fetchval(_WAITING), _CAUGHT_SECONDS)
-                return next((relay for relay in self._fleet.processes if port in relay.ports()), None)
+    async def _caught(self, connection: asyncpg.Connection) -> tuple[ServiceProcess, int] | None:
+        """Return a relay that has published something and waits to strike it out, and its session, which we hold up."""
+        await connection.fetch(_HOLD)
+        with suppress(AssertionError):
+            waiting = await eventually(lambda: connection.fetchrow(_WAITING), _CAUGHT_SECONDS)
+            relays = (relay for relay in self._fleet.processes if waiting["client_port"] in relay.ports())
+            if relay := next(relays, None):
+                return relay, waiting["pid"]
         return None
 
     async def relay_replaced(self) -> None:

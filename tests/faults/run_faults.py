@@ -15,7 +15,7 @@ import structlog
 from alta_stack.processes import StackError
 from faults_consumers import prepared_consumers
 from faults_messages import AT_ONCE, POISON
-from faults_plan import consumer_rounds, refusals, rounds
+from faults_plan import STRUCK_AT_A_BACKLOG, consumer_rounds, refusals, rounds, shuffled
 from faults_report import print_table, tell
 from faults_scenario import Outcome, Size, prepared
 from faults_servers import PrivateServers
@@ -31,7 +31,8 @@ def main() -> int:
     logging.basicConfig(level=logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     seed = options.seed or str(random.SystemRandom().randrange(10**9))
-    print(f"seed {seed}: {options.events} events, {options.rounds} rounds (again: make faults SEED={seed})", flush=True)
+    size = f"{options.events} events, {options.rounds} rounds" if not options.backlog else f"{options.backlog} at once"
+    print(f"seed {seed}: {size} (again: make faults SEED={seed})", flush=True)
     try:
         servers = PrivateServers(FOLDER / "faults")
     except StackError as error:
@@ -39,10 +40,12 @@ def main() -> int:
         return 2
     try:
         problems: list[str] = []
-        if options.only != "consumers":
+        if options.backlog:
+            problems += asyncio.run(_backlog(servers, seed, options))
+        elif options.only != "consumers":
             problems += asyncio.run(_relays(servers, seed, options))
             problems += asyncio.run(_refusals(servers, seed, options))
-        if options.only != "relays":
+        if options.only != "relays" and not options.backlog:
             for partitions in (0, 8):
                 problems += asyncio.run(_consumers(servers, seed, options, partitions))
     finally:
@@ -60,6 +63,13 @@ async def _relays(servers: PrivateServers, seed: str, options: argparse.Namespac
     size = Size(options.events, aggregates=1000, relays=options.relays, batch=options.batch)
     async with prepared(servers, FOLDER / "logs", seed, size) as scenario:
         return _reported(await scenario.run(rounds(seed, options.rounds), tell), size)
+
+
+async def _backlog(servers: PrivateServers, seed: str, options: argparse.Namespace) -> list[str]:
+    print(f"\n== relays with a backlog of {options.backlog} events")
+    size = Size(0, aggregates=5000, relays=options.relays, batch=options.batch)
+    async with prepared(servers, FOLDER / "logs-of-backlog", seed, size) as scenario:
+        return _reported(await scenario.drain(options.backlog, shuffled(seed, STRUCK_AT_A_BACKLOG), tell), size)
 
 
 async def _refusals(servers: PrivateServers, seed: str, options: argparse.Namespace) -> list[str]:
@@ -103,6 +113,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="how often each fault strikes")
     parser.add_argument("--relays", type=int, default=2)
     parser.add_argument("--batch", type=int, default=500)
+    parser.add_argument(
+        "--backlog",
+        type=int,
+        default=0,
+        help="instead of all else: so many events lie there at once, and are struck at",
+    )
     parser.add_argument("--only", choices=["relays", "consumers"])
     return parser.parse_args()
 

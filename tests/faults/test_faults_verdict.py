@@ -1,6 +1,9 @@
 """The judge finds what is wrong: without this, a broken judge would let everything pass."""
 
 from alta_common.ids import new_id
+from faults_copies import too_many_copies
+from faults_plan import Kind
+from faults_report import Before, Happened
 from faults_verdict import Verdict, Written, judge
 
 AGGREGATE = new_id()
@@ -49,3 +52,29 @@ def test_a_gap_in_the_outbox_is_found() -> None:
     problems = judge([EVENTS[0], EVENTS[2]], [], [IDS[0], IDS[2]], allowed_duplicates=0).problems
 
     assert "without gaps" in problems[0]
+
+
+def struck(kind: Kind, arrived: int, hit: int, *, alone: bool = True, excused: int = 0) -> Happened:
+    return Happened((kind,), 0, 0, 0, Before(arrived, excused=excused, alone=alone), hit)
+
+
+def test_copies_of_one_fault_are_not_made_up_for_by_another() -> None:
+    happened = [struck(Kind.RELAY_REPLACED, 3, 0), struck(Kind.RELAY_KILLED, 4, 1)]
+
+    assert not too_many_copies(happened, [*IDS, new_id(), IDS[0]], 1, 0)
+    assert "1 copies after relay_replaced, 0" in too_many_copies(happened, [*IDS, IDS[0]], 1, 0)[0]
+    assert "2 copies after relay_killed, 1" in too_many_copies(happened, [*IDS, new_id(), *IDS[:2]], 1, 0)[0]
+
+
+def test_faults_that_strike_into_each_other_are_judged_together() -> None:
+    happened = [struck(Kind.RELAY_KILLED, 3, 1), struck(Kind.RELAY_REPLACED, 3, 0, alone=False)]
+
+    assert not too_many_copies(happened, [*IDS, IDS[0]], 1, 0)
+    assert "relay_killed, relay_replaced, 1" in too_many_copies(happened, [*IDS, *IDS[:2]], 1, 0)[0]
+
+
+def test_what_was_asked_for_again_excuses_the_copies_of_its_own_time() -> None:
+    happened = [struck(Kind.REPLAY, 3, 0), struck(Kind.RELAY_REPLACED, 5, 0, excused=2)]
+
+    assert not too_many_copies(happened, [*IDS, *IDS[:2]], 1, 2)
+    assert "after relay_replaced" in too_many_copies(happened, [*IDS, *IDS], 1, 2)[0]
