@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from typing import Protocol
 
 import aio_pika
 import asyncpg
@@ -18,10 +19,13 @@ from alta_common.sealing import Sealer
 from alta_common.testing import eventually
 from alta_common.testing.messages import publish
 from alta_common.testing.postgres import FreshDatabase
+from alta_common.testing.proxy import proxied
 
 KEY = Fernet.generate_key().decode()
 
-StartWorker = Callable[[], Awaitable[asyncio.subprocess.Process]]
+
+class StartWorker(Protocol):
+    async def __call__(self, **environment: str) -> asyncio.subprocess.Process: ...
 
 
 @pytest.fixture
@@ -39,9 +43,9 @@ async def start_worker(rabbitmq_url: str, database: FreshDatabase, mail_server) 
         "INTERNAL_PORT": "0",
     }
 
-    async def start() -> asyncio.subprocess.Process:
+    async def start(**more: str) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "alta_notifications.worker", env=environment
+            sys.executable, "-m", "alta_notifications.worker", env=environment | more
         )
         started.append(process)
         return process
@@ -96,6 +100,20 @@ async def test_what_cannot_be_sent_lies_with_the_dead_letters_says_why_and_stops
 
     assert {message.headers["x-alta-reason"] for message in messages} == {"unreadable_message", "unknown_template"}
     assert mail_server.message_ids == [f"<{good.event_id}@alta.example>"]
+
+
+async def test_a_worker_stops_cleanly_when_the_broker_has_fallen_silent(
+    start_worker: StartWorker, rabbitmq_url: str, mail_server
+) -> None:
+    async with proxied(rabbitmq_url) as proxy:
+        worker = await start_worker(RABBITMQ_URL=proxy.url)
+        await publish(rabbitmq_url, a_verification())
+        await eventually(lambda: mail_server.mails)
+
+        proxy.fall_silent()
+        worker.send_signal(signal.SIGTERM)
+
+        assert await asyncio.wait_for(worker.wait(), 30) == 0
 
 
 async def test_a_worker_killed_in_the_middle_loses_no_mail(
