@@ -45,8 +45,8 @@ class Chores:
         """Take part in sharing."""
         await self._owner.join()
 
-    async def do(self, *, has_broker: bool, has_failures: bool) -> None:
-        """Do what is due; some of it not while there are failures that are not written down."""
+    async def do(self, *, has_broker: bool) -> None:
+        """Do what is due."""
         if self._owner.leaving:
             await self._give_back()
         now = time.monotonic()
@@ -56,8 +56,6 @@ class Chores:
         await self._owner.rebalance()
         self._rebalance_at = now + (_REBALANCE_ALONE_SECONDS if self._owner.is_alone else _REBALANCE_SECONDS)
         self._serve()
-        if not has_failures:
-            await self._reader.settle_failing()
         await self._session.show_fetched(self._reader.highest)
         if self._lanes.known:
             self._advances = _ADVANCES

@@ -38,6 +38,8 @@ class Lanes:
         self._lanes: dict[UUID, _Lane] = {}
         self._ready: deque[PendingEvent] = deque()
         self._shut: set[int] = set()
+        # Per aggregate with a refused event the first one that was dropped, or passed over, because of it.
+        self._passed_over: dict[UUID, PendingEvent] = {}
 
     @property
     def known(self) -> Mapping[int, int]:
@@ -66,6 +68,7 @@ class Lanes:
                 lanes[aggregate] = _ALONE
                 self._ready.append(event)
             elif lane is _HELD:
+                self._pass_over(event)
                 continue
             elif lane is _ALONE:
                 lanes[aggregate] = deque((event,))
@@ -111,6 +114,8 @@ class Lanes:
         """Hold the aggregate of an event that will be tried again until `settle`; drop what is behind it."""
         lane = self._lanes[event.aggregate_id]
         self._lanes[event.aggregate_id] = _HELD
+        if lane:
+            self._pass_over(lane[0])
         self._drop(lane)
         self.unconfirmed -= 1
 
@@ -134,12 +139,19 @@ class Lanes:
             del known[event.id]
         self.at_risk_total -= len(events)
 
-    def settle(self, events: Sequence[PendingEvent], *, refused: bool) -> None:
-        """Forget failed events once that is written down; release the aggregates of refused ones."""
+    def settle(self, events: Sequence[PendingEvent], *, refused: bool) -> list[PendingEvent]:
+        """Forget failed events once that is written down; release the aggregates of refused ones.
+
+        Returns what was passed over though it comes before the refused one of its aggregate (it was replayed).
+        """
         self.struck_out(events)
-        if refused:
-            for event in events:
-                del self._lanes[event.aggregate_id]
+        earlier = []
+        for event in events if refused else ():
+            del self._lanes[event.aggregate_id]
+            first = self._passed_over.pop(event.aggregate_id, event)
+            if first.id < event.id:
+                earlier.append(first)
+        return earlier
 
     def shut(self, shard: int) -> None:
         """Take in and give out nothing of this shard any more; what is in memory and not sent is forgotten."""
@@ -168,6 +180,11 @@ class Lanes:
         self._ready.append(lane.popleft())
         if not lane:
             lanes[aggregate] = _ALONE
+
+    def _pass_over(self, event: PendingEvent) -> None:
+        first = self._passed_over.setdefault(event.aggregate_id, event)
+        if event.id < first.id:
+            self._passed_over[event.aggregate_id] = event
 
     def _drop(self, events: Iterable[PendingEvent]) -> None:
         for event in events:

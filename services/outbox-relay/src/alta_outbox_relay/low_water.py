@@ -29,6 +29,7 @@ class LowWater:
         """What a statement that begins now does not see up to this id will never be seen."""
         self._session = session
         self._marks: dict[int, int] = {}
+        self._lowered = 0
         self._observation: _Observation | None = None
 
     def mark(self, shard: int) -> int:
@@ -42,6 +43,7 @@ class LowWater:
     def lower(self, shard: int, mark: int = 0) -> None:
         """Begin at this id again: old events have been put back, or the shard was ours no longer."""
         self._marks[shard] = min(mark, self.mark(shard))
+        self._lowered += 1
 
     async def observe(self) -> None:
         """Raise `settled` as far as it is safe."""
@@ -58,8 +60,19 @@ class LowWater:
     async def advance(self, shards: Iterable[int]) -> None:
         """Raise the marks as far as it is safe."""
         await self.observe()
-        settled = self.settled
-        first = await self._session.first_pending(self.marks(shards))
+        marks = self.marks(shards)
+        # From the start of a shard it may take long, so one at a time: a statement that times out ends the session.
+        parts = [[one for one in marks if one[1]], *([one] for one in marks if not one[1])]
+        for part in parts:
+            if part:
+                await self._raise(part)
+
+    async def _raise(self, marks: list[tuple[int, int]]) -> None:
+        settled, lowered = self.settled, self._lowered
+        first = await self._session.first_pending(marks)
+        if lowered != self._lowered:
+            # Something was put back meanwhile, perhaps too late for the statement to see it.
+            return
         for shard, pending in first.items():
             reached = settled if pending is None else min(settled, pending - 1)
             self._marks[shard] = max(self.mark(shard), reached)

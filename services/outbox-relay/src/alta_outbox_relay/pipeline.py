@@ -33,13 +33,13 @@ class Pipeline:
     """Relays what one session owns. It is the publisher's `Sink`, and hears nothing more once it is closed."""
 
     def __init__(self, session: OutboxSession, publisher: Publisher, policy: RelayPolicy) -> None:
-        low_water = LowWater(session)
+        self._low_water = low_water = LowWater(session)
         self._session = session
         self._publisher = publisher
         self._policy = policy
         self._lanes = Lanes()
         self._reader = Reader(session, self._lanes, low_water, policy.poll_seconds)
-        self._striker = Striker(session, self._lanes, policy)
+        self._striker = Striker(session, self._lanes, policy, self._reader.released)
         self._chores = Chores(session, self._lanes, self._reader, low_water, policy)
         self._stirred = asyncio.Event()
         self._stopping = False
@@ -50,6 +50,8 @@ class Pipeline:
         """Take part in sharing, and see whether the tables are there."""
         await self._session.listen(self._hear)
         await self._chores.join()
+        # What is settled is not read again: after a takeover it may be much that is gone and not vacuumed away.
+        await self._low_water.observe()
         # So that a missing migration or grant shows before any event does.
         await self._session.fetch([Wanted(0, 0, 1)])
 
@@ -94,7 +96,6 @@ class Pipeline:
         """Hold the event's aggregate back until it is tried again."""
         if not self._closed:
             self._lanes.refuse(failure.event)
-            self._reader.refused(failure.event.shard)
             self._striker.refused(failure)
             self._stirred.set()
 
@@ -135,8 +136,9 @@ class Pipeline:
     def _hear(self, payload: str) -> None:
         schema, _, what = payload.partition("/")
         if schema == self._session.schema:
-            if what == "replay":
-                self._reader.replayed()
+            kind, _, first = what.partition("/")
+            if kind == "replay":
+                self._reader.replayed(int(first) if first.isdecimal() else 1)
             self._reader.wake()
             self._stirred.set()
 
@@ -155,8 +157,7 @@ class Pipeline:
             again_in = await self._striker.strike()
             if again_in is not None:
                 self._reader.look_at(time.monotonic() + again_in)
-        has_broker = self._publisher.ready.is_set()
-        await self._chores.do(has_broker=has_broker, has_failures=self._striker.has_failures)
+        await self._chores.do(has_broker=self._publisher.ready.is_set())
         self.feed()
         return busy
 

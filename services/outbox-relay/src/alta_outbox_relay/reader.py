@@ -3,6 +3,12 @@
 Ids become visible out of order, yet an aggregate's events are written one transaction after the other: who sees one of
 them sees all before it. So that this holds for what is read too, a read never begins beyond what is `swept`: up to
 there, everything that will ever be visible was read. What was read above it is told to the statement, and passed over.
+
+What is behind a failed event of its aggregate is passed over too, and swept all the same: once that event is confirmed
+or parked, the next read begins where it was.
+
+A scheduled event that is due, and a failed one whose next attempt is, has its place in line by its id. So it is read in
+one statement with the line, and never before what has a lower id in its shard.
 """
 
 import math
@@ -14,7 +20,7 @@ from alta_common.contracts.event import MAX_EVENT_BYTES
 from alta_outbox_relay.event import PendingEvent
 from alta_outbox_relay.lanes import Lanes
 from alta_outbox_relay.low_water import LowWater
-from alta_outbox_relay.session import OutboxSession, Wanted
+from alta_outbox_relay.session import Found, OutboxSession, Wanted
 
 BUFFER_EVENTS = 2000
 """Read and not sent, over all shards."""
@@ -26,7 +32,7 @@ _OBSERVE_SECONDS = 0.03
 _LOOK_SECONDS = 0.1
 _FIRST_POLL_SECONDS = 0.01
 _FULL_LOOK_SECONDS = 60.0
-_MOST_FOUND = 256
+_SLOW_SECONDS = 1.0
 
 
 class Reader:
@@ -39,18 +45,24 @@ class Reader:
         self._poll_seconds = poll_seconds
         self._shards: tuple[int, ...] = ()
         self._swept: dict[int, int] = {}
-        # Shards in which failed events hold others back: what is passed over there must be read again some day, so
-        # nothing of them is swept. The value changes with each failure.
-        self._failing: dict[int, object] = {}
+        # How often a read was told to begin earlier; one that was out meanwhile sweeps nothing.
+        self._rewinds = 0
+        self._reads = 0
+        # How long the last read took that began at the start of a shard.
+        self._from_start_seconds = math.inf
         # Per shard the highest id that was read.
         self._highest: dict[int, int] = {}
         # Shards that have more than the last read brought.
         self._more: set[int] = set()
+        # Shards in which something is due, and when (`time.monotonic`) the next will be in others. Never too late.
+        self._due: set[int] = set()
+        self._next_due: dict[int, float] = {}
         self._woken = False
         self._bytes_each: float = MAX_EVENT_BYTES
         self._poll_wait = poll_seconds
         self._look_at = 0.0
         self._full_look_at = time.monotonic() + _FULL_LOOK_SECONDS
+        self._full_looks = 0
         self._observe_at = 0.0
 
     @property
@@ -68,19 +80,22 @@ class Reader:
             self._rewind(shard)
             self._highest.pop(shard, None)
             self._more.discard(shard)
+            self._due.discard(shard)
+            self._next_due.pop(shard, None)
         self.wake()
 
-    def replayed(self) -> None:
-        """Read everything from the start: old events were put back, or released."""
+    def replayed(self, first: int = 1) -> None:
+        """Read from this id on again: old events were put back, or released."""
         for shard in self._shards:
-            self._rewind(shard)
+            self._rewind(shard, first - 1)
         self.wake()
         self._look_at = 0.0
 
-    def refused(self, shard: int) -> None:
-        """An event of this shard failed, and what is behind it is passed over until it is confirmed or parked."""
-        self._failing[shard] = object()
-        self._swept.pop(shard, None)
+    def released(self, event: PendingEvent) -> None:
+        """Read what is behind this event of its aggregate: it was passed over while the event had failed."""
+        self._sweep_back(event.shard, event.id - 1)
+        self._more.add(event.shard)
+        self._due.add(event.shard)
 
     def wake(self) -> None:
         """There may be something to read."""
@@ -124,21 +139,13 @@ class Reader:
             self._observe_at = now + _OBSERVE_SECONDS
             await self._low_water.observe()
 
-    async def settle_failing(self) -> None:
-        """See which shards have failed events. To be called when all failures are written down."""
-        before = dict(self._failing)
-        if before:
-            failing = await self._session.failing_shards()
-            for shard, token in before.items():
-                if shard not in failing and self._failing.get(shard) is token:
-                    # What was released is above the mark, where the next read begins.
-                    del self._failing[shard]
-
     def _rewind(self, shard: int, mark: int = 0) -> None:
         self._low_water.lower(shard, mark)
-        self._swept.pop(shard, None)
-        # Whether anything has failed there is for the table to say.
-        self._failing[shard] = object()
+        self._sweep_back(shard, mark)
+
+    def _sweep_back(self, shard: int, mark: int) -> None:
+        self._swept[shard] = min(mark, self._swept.get(shard, 0))
+        self._rewinds += 1
 
     def _share(self) -> int:
         """Return how much of a shard may be in memory and not sent. None can take what is another one's."""
@@ -152,9 +159,12 @@ class Reader:
         # What is full is read when it has been sent: it has more until a read says otherwise.
         self._more.update(candidates)
         self._woken = False
-        settled = self._low_water.settled
+        settled, rewinds = self._low_water.settled, self._rewinds
+        started = time.monotonic()
         events = await self._session.fetch(wanted)
-        self._note(wanted, events, settled)
+        if any(not one.after for one in wanted):
+            self._from_start_seconds = time.monotonic() - started
+        self._note(wanted, events, settled if rewinds == self._rewinds else 0)
         self._look_at = min(self._look_at, time.monotonic() + _LOOK_SECONDS)
         events.sort(key=_by_id)
         lanes.add(events)
@@ -162,12 +172,29 @@ class Reader:
     def _wanted(self, limits: dict[int, int]) -> list[Wanted]:
         """Return where to begin in each shard, and what to pass over from there on."""
         after = {shard: self._after(shard) for shard, limit in limits.items() if limit > 0}
-        lowest = min(after.values())
+        if self._from_start_seconds > _SLOW_SECONDS:
+            self._keep_one_unread(after)
+        now = time.monotonic()
+        due = self._due.union(shard for shard, moment in self._next_due.items() if moment <= now)
+        # What is due may be anywhere.
+        starts = {shard: 0 if shard in due else start for shard, start in after.items()}
+        lowest = min(starts.values())
         known: dict[int, list[int]] = defaultdict(list)
         for number, shard in self._lanes.known.items():
-            if number > lowest and number > after.get(shard, math.inf):
+            if number > lowest and number > starts.get(shard, math.inf):
                 known[shard].append(number)
-        return [Wanted(shard, start, limits[shard], known[shard]) for shard, start in after.items()]
+        return [Wanted(shard, start, limits[shard], known[shard], shard in due) for shard, start in after.items()]
+
+    def _keep_one_unread(self, after: dict[int, int]) -> None:
+        """Of shards that are read from their start, keep one, another each time.
+
+        Much of them may be gone and not vacuumed away, and a statement that times out ends the session.
+        """
+        unread = [shard for shard, start in after.items() if not start]
+        self._reads += 1
+        for number, shard in enumerate(unread):
+            if number != self._reads % len(unread):
+                del after[shard]
 
     def _after(self, shard: int) -> int:
         return max(self._low_water.mark(shard), self._swept.get(shard, 0))
@@ -186,45 +213,52 @@ class Reader:
                 self._highest[shard] = max(self._highest.get(shard, 0), last[shard])
             if counts[shard] < one.limit:
                 self._more.discard(shard)
+                if one.has_due:
+                    self._due.discard(shard)
             else:
                 reached = min(settled, last[shard])
-            if shard not in self._failing:
-                self._swept[shard] = max(self._swept.get(shard, 0), reached)
+            self._swept[shard] = max(self._swept.get(shard, 0), reached)
         if events:
             size = sum(len(event.body) for event in events) / len(events)
             self._bytes_each = max(size, (size + self._bytes_each) / 2)
 
     async def _look(self) -> None:
         started = time.monotonic()
-        known = self._lanes.known
-        everything = started >= self._full_look_at
-        ranges = [self._range(shard, everything) for shard in self._shards]
-        found = [one for one in await self._session.look(ranges) if one.id not in known]
+        # Now and then from the start of a shard, one after the other.
+        whole = self._shards[self._full_looks % len(self._shards)] if started >= self._full_look_at else None
+        looked = await self._session.look([self._range(shard, shard == whole) for shard in self._shards])
         took = time.monotonic() - started
-        if everything:
-            self._full_look_at = started + max(_FULL_LOOK_SECONDS, 200 * took)
-        for one in found:
-            if not one.is_due:
-                # Put back without a word, or committed without one.
-                if one.id <= self._after(one.shard):
-                    self._rewind(one.shard, one.id - 1)
-                self.wake()
-        self._poll_wait = _FIRST_POLL_SECONDS if found else min(self._poll_seconds, self._poll_wait * 2)
+        if whole is not None:
+            self._full_looks += 1
+            self._full_look_at = started + max(_FULL_LOOK_SECONDS / len(self._shards), 200 * took)
+        known = self._lanes.known
+        found = [one for one in looked if one.id not in known]
+        self._next_due = {one.shard: started + one.due_in for one in found if one.due_in is not None and one.due_in > 0}
+        may_go = [one for one in found if one.due_in is None or one.due_in <= 0]
+        for one in may_go:
+            self._note_found(one)
+        self._poll_wait = _FIRST_POLL_SECONDS if may_go else min(self._poll_seconds, self._poll_wait * 2)
         self._look_at = started + max(self._poll_wait, min(1.0, 50 * took), 10 * took)
-        due = [(one.shard, one.id) for one in found if one.is_due]
-        if not due:
-            return
-        free = max(_MOST_FOUND, BUFFER_EVENTS - self._lanes.buffered_total)
-        events = await self._session.fetch_these(due[:free])
-        events.sort(key=_by_id)
-        self._lanes.add(events)
+        if self._next_due:
+            soonest = started + max(_FIRST_POLL_SECONDS, 10 * took)
+            self._look_at = min(self._look_at, max(soonest, min(self._next_due.values())))
 
-    def _range(self, shard: int, everything: bool) -> tuple[int, int, int, int]:
+    def _note_found(self, one: Found) -> None:
+        if one.due_in is not None:
+            self._due.add(one.shard)
+            self._more.add(one.shard)
+            return
+        # Put back without a word, or committed without one.
+        if one.id <= self._after(one.shard):
+            self._rewind(one.shard, one.id - 1)
+        self.wake()
+
+    def _range(self, shard: int, whole: bool) -> tuple[int, int, int, int]:
         # Enough to show one that is not known, behind all that are.
         count = self._lanes.buffered[shard] + self._lanes.at_risk[shard] + 1
-        if everything:
-            return shard, 0, count, count + _MOST_FOUND
-        return shard, self._after(shard), 0 if shard in self._more else count, count + _MOST_FOUND
+        if whole:
+            return shard, 0, count, count
+        return shard, self._after(shard), 0 if shard in self._more else count, 0 if shard in self._due else count
 
 
 def _by_id(event: PendingEvent) -> int:

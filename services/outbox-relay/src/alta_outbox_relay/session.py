@@ -56,15 +56,17 @@ class Wanted(NamedTuple):
     after: int
     limit: int
     known: Sequence[int] = ()
+    has_due: bool = False
+    """Whether to read what is due as well, wherever it is."""
 
 
 class Found(NamedTuple):
-    """An event that may go out."""
+    """An event that may go out, or will."""
 
     shard: int
     id: int
-    is_due: bool
-    """Whether its time has come; else it waited for its turn only."""
+    due_in: float | None
+    """Seconds until its time comes, not above 0 when it has come; None waits for nothing but its turn."""
 
 
 class OutboxSession:
@@ -109,28 +111,21 @@ class OutboxSession:
         await self._connection.add_listener(CHANNEL, lambda *notification: hear(str(notification[-1])))
 
     async def fetch(self, wanted: Sequence[Wanted]) -> list[PendingEvent]:
-        """Return events that wait for nothing but their turn, in the order of ids within a shard.
+        """Return events that wait for nothing but their turn, or are due, in the order of ids within a shard.
 
         Passed over are those that are known already, and those behind a failed one of their aggregate.
         """
-        shards, after, limits, known = zip(*wanted, strict=True)
+        shards, after, limits, known, has_due = zip(*wanted, strict=True)
         texts = [f"{{{','.join(map(str, numbers))}}}" for numbers in known]
-        rows = await self.ask(sql.FETCH, shards, after, limits, texts)
-        return [PendingEvent._make(row) for row in rows]
-
-    async def fetch_these(self, ids: Sequence[tuple[int, int]]) -> list[PendingEvent]:
-        """Return events by shard and id, as far as they still wait."""
-        shards, numbers = zip(*ids, strict=True)
-        rows = await self.ask(sql.FETCH_THESE, shards, numbers)
+        rows = await self.ask(sql.FETCH_DUE if any(has_due) else sql.FETCH, shards, after, limits, texts, has_due)
         return [PendingEvent._make(row) for row in rows]
 
     async def look(self, ranges: Sequence[tuple[int, int, int, int]]) -> list[Found]:
-        """Return what may go out: of each shard after an id so many that wait for their turn, and so many due ones."""
-        return [Found._make(row) for row in await self.ask(sql.LOOK, *zip(*ranges, strict=True))]
+        """Return what may go out: of each shard after an id so many that wait for their turn, and so many due ones.
 
-    async def failing_shards(self) -> set[int]:
-        """Return the shards in which events wait for another attempt."""
-        return {row["shard"] for row in await self.ask(sql.FAILING_SHARDS)}
+        With them comes the next one of each shard that will be due.
+        """
+        return [Found._make(row) for row in await self.ask(sql.LOOK, *zip(*ranges, strict=True))]
 
     async def first_pending(self, marks: Sequence[tuple[int, int]]) -> dict[int, int | None]:
         """Return each shard's first id above its mark that waits for nothing but its turn."""

@@ -8,66 +8,76 @@ A failed event holds back the later ones of its aggregate, whether its own time 
 or parked. The index behind that `NOT EXISTS` is empty but for what is failing.
 """
 
-# What waits for nothing but its turn, of each shard from a place of its own on, in the order of ids.
-FETCH = """
-SELECT '{schema}' AS schema, w.shard, w.id, w.attempts, e.event_id, e.event_type, e.exchange, e.routing_key,
-    e.aggregate_id, e.body, e.headers, e.correlation_id, e.created_at
+_NOT_HELD = """NOT EXISTS (SELECT FROM {schema}.outbox_pending f
+        WHERE f.aggregate_id = p.aggregate_id AND f.attempts > 0 AND f.id < p.id OFFSET 0)"""
+
+# An event that is gone (somebody dropped its partition) still has its place in line, and shows by its empty exchange.
+_EVENTS = """
+SELECT '{schema}' AS schema, w.shard, w.id, w.attempts, e.event_id, e.event_type, coalesce(e.exchange, '') AS exchange,
+    e.routing_key, w.aggregate_id, coalesce(e.body, '') AS body, e.headers, e.correlation_id, w.created_at
 FROM (
-    SELECT o.shard, o.after, o.wanted, o.known::bigint[] AS known
-    FROM unnest($1::smallint[], $2::bigint[], $3::integer[], $4::text[]) AS o(shard, after, wanted, known) OFFSET 0
+    SELECT o.shard, o.after, o.wanted, o.known::bigint[] AS known, o.has_due
+    FROM unnest($1::smallint[], $2::bigint[], $3::integer[], $4::text[], $5::boolean[])
+        AS o(shard, after, wanted, known, has_due) OFFSET 0
 ) owned
-CROSS JOIN LATERAL (
-    SELECT p.shard, p.id, p.created_at, p.attempts FROM {schema}.outbox_pending p
+CROSS JOIN LATERAL ({line}) w
+LEFT JOIN LATERAL (
+    SELECT * FROM {schema}.outbox_event e WHERE e.id = w.id AND e.created_at = w.created_at OFFSET 0
+) e ON true
+"""
+
+_WAITING = """
+    SELECT p.shard, p.id, p.created_at, p.aggregate_id, p.attempts FROM {schema}.outbox_pending p
     WHERE p.shard = owned.shard AND p.id > owned.after AND p.due_at IS NULL AND p.id <> ALL (owned.known)
-      AND NOT EXISTS (SELECT FROM {schema}.outbox_pending f
-        WHERE f.aggregate_id = p.aggregate_id AND f.attempts > 0 AND f.id < p.id OFFSET 0)
+      AND {not_held}
     ORDER BY p.id LIMIT owned.wanted
-) w
-CROSS JOIN LATERAL (
-    SELECT * FROM {schema}.outbox_event e WHERE e.id = w.id AND e.created_at = w.created_at OFFSET 0
-) e
-"""
+""".replace("{not_held}", _NOT_HELD)
 
-# The same of single events.
-FETCH_THESE = """
-SELECT '{schema}' AS schema, w.shard, w.id, w.attempts, e.event_id, e.event_type, e.exchange, e.routing_key,
-    e.aggregate_id, e.body, e.headers, e.correlation_id, e.created_at
-FROM unnest($1::smallint[], $2::bigint[]) AS wanted(shard, id)
-CROSS JOIN LATERAL (
-    SELECT * FROM {schema}.outbox_pending p WHERE p.shard = wanted.shard AND p.id = wanted.id
-      AND NOT EXISTS (SELECT FROM {schema}.outbox_pending f
-        WHERE f.aggregate_id = p.aggregate_id AND f.attempts > 0 AND f.id < p.id OFFSET 0)
-    OFFSET 0
-) w
-CROSS JOIN LATERAL (
-    SELECT * FROM {schema}.outbox_event e WHERE e.id = w.id AND e.created_at = w.created_at OFFSET 0
-) e
-"""
+# What is due has its place in line by its id, not by its time; so all of it is sorted, and then looked through.
+_DUE = """
+    SELECT p.* FROM (
+        SELECT d.* FROM (
+            SELECT q.shard, q.id, q.created_at, q.aggregate_id, q.attempts FROM {schema}.outbox_pending q
+            WHERE q.shard = owned.shard AND q.due_at <= now() AND q.id <> ALL (owned.known) ORDER BY q.due_at OFFSET 0
+        ) d ORDER BY d.id OFFSET 0
+    ) p
+    WHERE {not_held}
+    LIMIT CASE WHEN owned.has_due THEN owned.wanted ELSE 0 END
+""".replace("{not_held}", _NOT_HELD)
 
-# Only the ids of what may go out: of what waits for its turn, and of what is due (delivery times, retries).
+# What waits for nothing but its turn, of each shard from a place of its own on, in the order of ids.
+FETCH = _EVENTS.replace("{line}", _WAITING)
+
+# The same, and in the same line what is due (delivery times, retries), wherever its place is.
+_LINE = "SELECT * FROM (({waiting}) UNION ALL ({due})) line ORDER BY line.id LIMIT owned.wanted"
+FETCH_DUE = _EVENTS.replace("{line}", _LINE.replace("{waiting}", _WAITING).replace("{due}", _DUE))
+
+# Only the ids of what may go out: of what waits for its turn, and of what is due; and when the next one will be.
 LOOK = """
-SELECT w.shard, w.id, w.is_due
+SELECT w.shard, w.id, w.due_in
 FROM unnest($1::smallint[], $2::bigint[], $3::integer[], $4::integer[]) AS owned(shard, after, wanted, wanted_due)
 CROSS JOIN LATERAL (
     (
-        SELECT p.shard, p.id, false AS is_due FROM {schema}.outbox_pending p
+        SELECT p.shard, p.id, NULL::float8 AS due_in FROM {schema}.outbox_pending p
         WHERE p.shard = owned.shard AND p.id > owned.after AND p.due_at IS NULL
-          AND NOT EXISTS (SELECT FROM {schema}.outbox_pending f
-            WHERE f.aggregate_id = p.aggregate_id AND f.attempts > 0 AND f.id < p.id OFFSET 0)
+          AND {not_held}
         ORDER BY p.id LIMIT owned.wanted
     )
     UNION ALL
     (
-        SELECT p.shard, p.id, true AS is_due FROM {schema}.outbox_pending p
+        SELECT p.shard, p.id, extract(epoch FROM p.due_at - now())::float8 FROM {schema}.outbox_pending p
         WHERE p.shard = owned.shard AND p.due_at <= now()
-          AND NOT EXISTS (SELECT FROM {schema}.outbox_pending f
-            WHERE f.aggregate_id = p.aggregate_id AND f.attempts > 0 AND f.id < p.id OFFSET 0)
+          AND {not_held}
         ORDER BY p.due_at LIMIT owned.wanted_due
     )
+    UNION ALL
+    (
+        SELECT p.shard, p.id, extract(epoch FROM p.due_at - now())::float8 FROM {schema}.outbox_pending p
+        WHERE p.shard = owned.shard AND p.due_at > now()
+        ORDER BY p.due_at LIMIT 1
+    )
 ) w
-"""
-
-FAILING_SHARDS = "SELECT DISTINCT shard FROM {schema}.outbox_pending WHERE attempts > 0"
+""".replace("{not_held}", _NOT_HELD)
 
 FIRST_PENDING = """
 SELECT owned.shard, (
@@ -138,7 +148,7 @@ ON CONFLICT (id) DO NOTHING
 """
 
 # Counted up to a bound; above it the statistics that autovacuum goes by must do. Ids are not quite in the order of
-# time, but the first ones of all shards are close enough to the oldest.
+# time, but the first ones of all shards are close enough to the oldest. What is scheduled should be out when it is due.
 BACKLOG = """
 WITH counted AS (
     SELECT count(*) AS depth FROM (SELECT FROM {schema}.outbox_pending ORDER BY shard, id LIMIT $1 + 1) few
@@ -147,10 +157,17 @@ SELECT CASE WHEN depth <= $1 THEN depth ELSE greatest(depth, (
         SELECT pg_stat_get_live_tuples('{schema}.outbox_pending'::regclass))) END AS depth,
     (SELECT count(*) FROM {schema}.outbox_parked) AS parked,
     coalesce((
-        SELECT extract(epoch FROM now() - min(first.created_at)) FROM generate_series(0, $2::integer - 1) AS s(shard)
+        SELECT extract(epoch FROM now() - min(first.moment)) FROM generate_series(0, $2::integer - 1) AS s(shard)
         CROSS JOIN LATERAL (
-            SELECT p.created_at FROM {schema}.outbox_pending p
-            WHERE p.shard = s.shard AND (p.due_at IS NULL OR p.attempts > 0) ORDER BY p.id LIMIT 1
+            (
+                SELECT p.created_at AS moment FROM {schema}.outbox_pending p
+                WHERE p.shard = s.shard AND (p.due_at IS NULL OR p.attempts > 0) ORDER BY p.id LIMIT 1
+            )
+            UNION ALL
+            (
+                SELECT p.due_at FROM {schema}.outbox_pending p
+                WHERE p.shard = s.shard AND p.due_at <= now() AND p.attempts = 0 ORDER BY p.due_at LIMIT 1
+            )
         ) first
     ), 0) AS oldest_seconds
 FROM counted

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -19,10 +20,14 @@ _WAIT_SECONDS = 0.01
 class Striker:
     """What has been confirmed, refused or found faulty, until it is written down."""
 
-    def __init__(self, session: OutboxSession, lanes: Lanes, policy: RelayPolicy) -> None:
+    def __init__(
+        self, session: OutboxSession, lanes: Lanes, policy: RelayPolicy, release: Callable[[PendingEvent], None]
+    ) -> None:
+        """`release` hears of each event that has held others back, once it does so no more."""
         self._session = session
         self._lanes = lanes
         self._policy = policy
+        self._release = release
         self._enough = max(1, policy.batch_size // 4)
         self._confirmed: list[PendingEvent] = []
         self._refused: list[Failure] = []
@@ -30,11 +35,6 @@ class Striker:
         self._due_at = math.inf
         self.unsafe = 0
         """Struck out, but a crash of the server would undo it."""
-
-    @property
-    def has_failures(self) -> bool:
-        """Say whether failures wait to be written down."""
-        return bool(self._refused or self._faulty)
 
     @property
     def due_at(self) -> float:
@@ -60,42 +60,40 @@ class Striker:
         self._due_at = 0.0
 
     async def strike(self) -> float | None:
-        """Write it all down; return in how many seconds what was held back by failed events may go on, if any."""
+        """Write it all down; return in how many seconds the first of what was refused is to be tried again, if any."""
         confirmed, self._confirmed = self._confirmed, []
         refused, self._refused = self._refused, []
         faulty, self._faulty = self._faulty, []
         self._due_at = math.inf
-        waits: list[float] = []
         if confirmed:
             durable = self.unsafe + len(confirmed) >= self._enough
             await self._session.delete(confirmed, durable=durable)
             self.unsafe = 0 if durable else self.unsafe + len(confirmed)
             self._lanes.struck_out(confirmed)
-            if any(event.attempts for event in confirmed):
-                waits.append(0.0)
+            self._release_behind(event for event in confirmed if event.attempts)
         if faulty:
             await self._park(faulty)
             self._lanes.settle([failure.event for failure in faulty], refused=False)
-            waits.append(0.0)
-        if refused:
-            waits.append(await self._settle(refused))
-        return min(waits, default=None)
+            self._release_behind(failure.event for failure in faulty if failure.event.attempts)
+        return await self._settle(refused) if refused else None
 
-    async def _settle(self, refused: list[Failure]) -> float:
-        waits = []
+    async def _settle(self, refused: list[Failure]) -> float | None:
         hopeless = [one for one in refused if one.event.attempts + 1 > self._policy.max_retries]
         if hopeless:
             await self._park(hopeless)
-            waits.append(0.0)
         again = [one for one in refused if one.event.attempts + 1 <= self._policy.max_retries]
+        seconds = [self._policy.retry_in(failure.event.attempts + 1) for failure in again]
         if again:
-            seconds = [self._policy.retry_in(failure.event.attempts + 1) for failure in again]
             await self._session.postpone(again, seconds)
             for failure, wait in zip(again, seconds, strict=True):
                 _log_postponed(failure, wait)
-            waits.append(min(seconds))
-        self._lanes.settle([failure.event for failure in refused], refused=True)
-        return min(waits)
+        earlier = self._lanes.settle([failure.event for failure in refused], refused=True)
+        self._release_behind([*(failure.event for failure in hopeless), *earlier])
+        return min(seconds, default=None)
+
+    def _release_behind(self, events: Iterable[PendingEvent]) -> None:
+        for event in events:
+            self._release(event)
 
     async def _park(self, failures: list[Failure]) -> None:
         await self._session.park(failures)

@@ -58,6 +58,23 @@ async def test_an_unknown_exchange_disturbs_nobody(relay, writer, observed) -> N
     assert len(await observed.take()) == 40
 
 
+async def test_an_event_that_is_gone_leaves_its_place_to_the_next(run_relay, tables, writer, observed) -> None:
+    project = new_id()
+    await writer.write(*(writer.event("gone", project) for _ in range(300)), writer.event("behind them", project))
+    async with writer.superuser.transaction():
+        # As when somebody drops a partition by hand.
+        await writer.superuser.execute("SET LOCAL session_replication_role = replica")
+        await writer.superuser.execute("DELETE FROM projects.outbox_event WHERE id <= 300")
+
+    async with run_relay():
+        await eventually(writer.is_empty)
+
+    reasons = await writer.superuser.fetch("SELECT last_error, count(*) FROM projects.outbox_parked GROUP BY 1")
+    ((reason, count),) = reasons
+    assert ("the event itself is gone" in reason, count) == (True, 300)
+    assert await observed.names() == ["behind them"]
+
+
 async def test_what_cannot_be_a_message_is_parked_at_once(relay, writer, observed) -> None:
     project = new_id()
     await writer.write_raw(aggregate_id=project, body=b"x" * 65_537)

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from alta_common.clock import utc_now
 from alta_common.ids import new_id
 from alta_common.outbox.table import SHARDS
 from alta_common.outbox.writer import shard_of
@@ -178,6 +179,22 @@ async def test_what_is_in_memory_is_bounded_and_every_shard_has_its_part(session
 
     assert lanes.buffered_total <= BUFFER_EVENTS
     assert lanes.buffered[shard_of(busy)] <= BUFFER_EVENTS // SHARDS
+    assert all(count > 0 for count in lanes.buffered)
+
+
+async def test_what_is_due_takes_no_more_memory_than_anything_else(session: OutboxSession, writer) -> None:
+    await writer.write(*(writer.event("due") for _ in range(2 * BUFFER_EVENTS)), deliver_at=utc_now())
+    lanes = Lanes()
+    reader = Reader(session, lanes, LowWater(session), poll_seconds=1)
+    reader.serve(range(SHARDS))
+
+    for _ in range(10):
+        reader.look_at(0)
+        await reader.look()
+        while reader.can_read():
+            await reader.read()
+
+    assert lanes.buffered_total <= BUFFER_EVENTS
     assert all(count > 0 for count in lanes.buffered)
 
 

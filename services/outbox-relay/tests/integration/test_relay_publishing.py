@@ -93,6 +93,38 @@ async def test_a_scheduled_event_waits_for_its_time_and_holds_up_nobody(relay, w
     await eventually(lambda: _names(observed, ["now", "later"]))
 
 
+async def test_a_due_event_comes_after_earlier_ones_that_still_wait(run_relay, tables, writer, observed) -> None:
+    project = new_id()
+    await writer.write(*(writer.event(str(number), project) for number in range(600)))
+    await writer.write(writer.event("600", project), deliver_at=utc_now())
+    await writer.write(writer.event("601", project))
+
+    async with run_relay():
+        await eventually(writer.is_empty)
+
+    assert await observed.names() == [str(number) for number in range(602)]
+
+
+async def test_nothing_that_is_written_after_its_time_overtakes_a_scheduled_event(
+    run_relay, tables, engine, writer, observed
+) -> None:
+    wakeup = OutboxWakeup(engine, "projects")
+    writer.outbox = Outbox("projects", wakeup)
+    project, moment = new_id(), utc_now() + timedelta(seconds=1)
+
+    async with run_relay(poll_seconds=3600) as relay:
+        await eventually(lambda: relay.serving)
+        await writer.write(writer.event("scheduled", project), deliver_at=moment)
+        await writer.write(writer.event("before", project))
+        await eventually(lambda: _names(observed, ["before"]))
+        await eventually(lambda: utc_now() > moment)
+        await writer.write(writer.event("after", project))
+        await eventually(writer.is_empty)
+
+    assert await observed.names() == ["before", "scheduled", "after"]
+    await wakeup.aclose()
+
+
 async def test_a_replayed_event_is_published_again(relay, writer, observed) -> None:
     await writer.write(writer.event("first"))
     await writer.write(writer.event("second"))

@@ -1,8 +1,10 @@
 import asyncio
+from datetime import timedelta
 
 import orjson
 import pytest
 
+from alta_common.clock import utc_now
 from alta_common.outbox.table import SHARDS
 from alta_common.testing import eventually
 from alta_common.testing.postgres import FreshDatabase
@@ -92,14 +94,14 @@ async def test_a_silent_session_is_ended_and_one_that_waits_is_not(
     async with writer.superuser.transaction():
         # A statement that is not answered for longer than the other session is silent.
         await writer.superuser.execute("LOCK TABLE projects.outbox_pending")
-        statement = asyncio.ensure_future(waiting.failing_shards())
+        statement = asyncio.ensure_future(waiting.backlog())
         await eventually(lambda: writer.superuser.fetchval("SELECT bool_or(NOT granted) FROM pg_locks"))
         await owners[0].rebalance()
 
         await eventually(lambda: _end_silent(owners[2], silent))
 
         assert not waiting.lost.is_set()
-    assert await statement == set()
+    assert (await statement).depth == 0
     for session in (waiting, ours):
         await session.close()
 
@@ -108,6 +110,19 @@ async def _end_silent(owner: ShardOwner, silent: OutboxSession) -> bool:
     await owner.rebalance()
     await owner.end_silent(0.5)
     return silent.lost.is_set()
+
+
+async def test_what_is_scheduled_is_late_only_once_it_is_due(tables: FreshDatabase, writer) -> None:
+    session, _ = await owner_of(tables)
+    await writer.write(writer.event("tomorrow"), deliver_at=utc_now() + timedelta(days=1))
+    assert (await session.backlog()).oldest_seconds == 0
+
+    await writer.write(writer.event("late"), deliver_at=utc_now() - timedelta(hours=1))
+    assert 3600 <= (await session.backlog()).oldest_seconds < 3700
+
+    await writer.write(writer.event("now"))
+    assert (await session.backlog()).oldest_seconds >= 3600
+    await session.close()
 
 
 async def test_the_view_shows_what_a_live_relay_has_fetched(tables: FreshDatabase, writer) -> None:

@@ -42,7 +42,8 @@ class Outbox:
 
         Call it after the aggregate's row was locked or updated in the same transaction: then the order of ids is the
         order of commits for each aggregate. An event with `deliver_at` (aware) is published at that time or soon
-        after, and takes its place among its aggregate's events then.
+        after. Until then it holds up nobody; then it comes after the earlier events of its aggregate that still wait,
+        and before those that are committed later than its time, if that was at least a second ahead.
 
         Raises `UnknownEventError` for an event that is no contract and `InvalidError` for one above 64 KiB.
         """

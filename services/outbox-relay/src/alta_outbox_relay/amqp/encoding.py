@@ -122,6 +122,8 @@ class Encoder:
         return parts
 
     def _new_route(self, event: PendingEvent) -> _Route:
+        if not event.exchange:
+            raise FaultyEventError("the event itself is gone: outbox_event has no row of this id and day")
         # One unknown exchange among many publishes in flight would close the channel under all of them.
         if event.exchange not in EXCHANGES:
             raise FaultyEventError(f"exchange {event.exchange!r} is not one of ours")
