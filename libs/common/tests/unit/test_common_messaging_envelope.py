@@ -1,11 +1,15 @@
 import pytest
+from aio_pika import IncomingMessage
+from aiormq.abc import DeliveredMessage
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
 from pydantic import ValidationError
 
 from alta_common import errors
 from alta_common.contracts.identity import IdentityEmailRequested
 from alta_common.contracts.projects import ProjectCreated, ProjectsEmailRequested
 from alta_common.ids import new_id
-from alta_common.messaging.envelope import Envelope, attempt_of, message_of
+from alta_common.messaging.envelope import Envelope, attempt_of, copy_of, message_of
 from alta_common.messaging.failures import (
     Fate,
     PermanentError,
@@ -32,6 +36,16 @@ def test_an_event_comes_out_as_it_went_in() -> None:
     assert envelope.traceparent == "00-1"
     assert message.headers["cloudEvents:type"] == "PROJECT_CREATED"
     assert message.message_id == str(event.event_id)
+
+
+def test_a_copy_has_as_little_priority_as_what_it_is_a_copy_of() -> None:
+    message = message_of(a_project(), app_id="projects", correlation_id=None, traceparent=None)
+    header = ContentHeader(body_size=message.body_size, properties=message.properties)
+    arrived = IncomingMessage(DeliveredMessage(Basic.Deliver(), header, message.body, None))  # type: ignore[arg-type]
+
+    # Not 0 either: for RabbitMQ 4.3 that is less than none.
+    assert message.properties.priority is None
+    assert copy_of(arrived, {}).properties.priority is None
 
 
 def test_one_type_of_two_publishers_keeps_its_publisher() -> None:

@@ -111,7 +111,7 @@ def origin_of(message: AbstractIncomingMessage) -> tuple[str, str]:
 def message_of(event: Event, *, app_id: str, correlation_id: str | None, traceparent: str | None) -> aio_pika.Message:
     """Return an event as a persistent message. Raises `InvalidError` when it is larger than 64 KiB."""
     envelope = event.envelope(correlation_id=correlation_id, traceparent=traceparent)
-    return aio_pika.Message(
+    message = aio_pika.Message(
         event.to_bytes(correlation_id=correlation_id, traceparent=traceparent),
         content_type=CONTENT_TYPE,
         delivery_mode=DeliveryMode.PERSISTENT,
@@ -122,6 +122,7 @@ def message_of(event: Event, *, app_id: str, correlation_id: str | None, tracepa
         correlation_id=correlation_id,
         headers=dict(message_headers(envelope)),
     )
+    return _without_priority(message)
 
 
 def copy_of(message: AbstractIncomingMessage, headers: dict[str, Any]) -> aio_pika.Message:
@@ -135,7 +136,7 @@ def copy_of(message: AbstractIncomingMessage, headers: dict[str, Any]) -> aio_pi
     if "traceparent" in message.headers:
         kept["traceparent"] = message.headers["traceparent"]
     exchange, routing_key = origin_of(message)
-    return aio_pika.Message(
+    copy = aio_pika.Message(
         message.body,
         content_type=message.content_type,
         delivery_mode=DeliveryMode.PERSISTENT,
@@ -146,3 +147,11 @@ def copy_of(message: AbstractIncomingMessage, headers: dict[str, Any]) -> aio_pi
         correlation_id=message.correlation_id,
         headers={**kept, EXCHANGE: exchange, ROUTING_KEY: routing_key, **headers},
     )
+    return _without_priority(copy)
+
+
+def _without_priority(message: aio_pika.Message) -> aio_pika.Message:
+    # The client library says 0 where nothing is said. From RabbitMQ 4.3 on that is less than nothing: what the relay
+    # publishes, without a priority, would be given out first, and a copy wait for as long as something new comes.
+    message.priority = None
+    return message
