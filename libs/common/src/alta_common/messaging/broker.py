@@ -59,8 +59,7 @@ def raising_losses() -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if _is_told_to_stop():
             raise
         raise ConnectionError("the connection was lost while the broker was asked") from error
 
@@ -91,8 +90,16 @@ async def when_there(rabbitmq_url: str, connect: Callable[[], Awaitable[T]]) -> 
             log.error("broker.topology_conflict", broker=address_of(rabbitmq_url), detail=str(error))  # noqa: TRY400 - the text says it all
         except CONNECTION_ERRORS as error:
             log.warning("broker.awaited", broker=address_of(rabbitmq_url), error=repr(error))
+        if _is_told_to_stop():
+            raise asyncio.CancelledError
         await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
         pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+
+def _is_told_to_stop() -> bool:
+    """Say whether this task was cancelled: a client that fails at that very moment may raise its failure instead."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class ConfirmedSender:
