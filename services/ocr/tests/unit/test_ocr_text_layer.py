@@ -1,37 +1,15 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pypdfium2
 import pytest
-from fpdf import FPDF
-from PIL import Image
 
 from alta_common.contracts.results import Page
 from alta_ocr.engines import reader
 from alta_ocr.engines.rendering import render
-from alta_ocr.engines.text_layer import is_plausible, read_text_layer
+from alta_ocr.engines.text_layer import read_text_layer
 
 PdfMaker = Callable[..., Path]
-
-
-@pytest.fixture
-def read() -> Iterator[Callable[..., Page | None]]:
-    documents: list[Any] = []
-
-    def read(path: Path, number: int = 1, *, rotation: int = 0) -> Page | None:
-        documents.append(pypdfium2.PdfDocument(path))
-        page = documents[-1][number - 1]
-        if rotation:
-            page.set_rotation(rotation)
-        try:
-            return read_text_layer(page, number)
-        finally:
-            page.close()
-
-    yield read
-    for document in documents:
-        document.close()
 
 
 Read = Callable[..., Page | None]
@@ -179,12 +157,6 @@ def test_text_outside_of_the_page_is_not_shown_and_not_read(read: Read, raw_pdf:
     assert text_of(read(raw_pdf(content.encode()))) == ["What everybody can see on this page"]
 
 
-def test_text_outside_of_the_page_does_not_stand_in_for_what_is_on_it(read: Read, raw_pdf: PdfMaker) -> None:
-    beyond = "".join(show(f"printer's marks beyond the edge, line {i}", 60, 820 + 20 * i) for i in range(9))
-
-    assert read(raw_pdf((beyond + show("Page 7 of 9", 60, 700)).encode())) is None
-
-
 def test_a_page_cut_down_to_nothing_is_shown_and_read_whole(raw_pdf: PdfMaker, paragraph: tuple[str, ...]) -> None:
     content = "".join(show(line, 60, 700 - 20 * i) for i, line in enumerate(paragraph))
     path = raw_pdf(content.encode(), page="/CropBox[1000 1000 1200 1200]")
@@ -221,84 +193,3 @@ def test_characters_beyond_the_first_plane_are_part_of_their_words(read: Read, r
     assert boxes == sorted(boxes)
     assert boxes[1][2] - boxes[1][0] == pytest.approx(14 * 0.667 / 600, abs=0.003)
     assert read(raw_pdf((content + show("CCC", 60, 640)).encode(), font="/ToUnicode 6 0 R", objects=(stream,))) is None
-
-
-def test_an_invisible_layer_of_somebody_elses_ocr_is_not_trusted(read: Read, raw_pdf: PdfMaker) -> None:
-    content = "".join(show(f"invisible words, line {i}", 60, 700 - 20 * i, mode=3) for i in range(10))
-
-    assert read(raw_pdf((content + show("7", 300, 40)).encode())) is None
-
-
-@pytest.mark.parametrize(("lines", "trusted"), [(2, False), (12, True)])
-def test_little_text_beside_a_full_page_image_is_not_all_of_it(
-    read: Read, tmp_path: Path, lines: int, trusted: bool
-) -> None:
-    pdf = FPDF(unit="pt", format=(600, 800))
-    pdf.add_page()
-    pdf.image(Image.new("L", (60, 80), 220), x=0, y=0, w=600, h=700)
-    pdf.set_font("Helvetica", size=12)
-    for i in range(lines):
-        pdf.text(60, 100 + 20 * i, f"Line {i} printed over the image")
-    path = tmp_path / "image.pdf"
-    pdf.output(str(path))
-
-    assert (read(path) is not None) is trusted
-
-
-UNSEEN = {"invisible": "3 Tr", "a clip": "7 Tr", "transparent": "/Clear gs"}
-
-
-def unseen(how: str, text: str, y: int) -> str:
-    return f"q BT /F1 14 Tf {UNSEEN[how]} 60 {y} Td ({text}) Tj ET Q\n"
-
-
-CLEAR = "/ExtGState<</Clear<</ca 0>>>>"
-GRAY = "BI /W 1 /H 1 /BPC 8 /CS /G ID \xcc EI"
-
-
-@pytest.mark.parametrize("how", UNSEEN)
-def test_text_that_nobody_sees_is_no_text_whatever_hides_it(read: Read, raw_pdf: PdfMaker, how: str) -> None:
-    content = "".join(unseen(how, f"words of a hidden layer, line {i}", 700 - 20 * i) for i in range(10))
-
-    assert read(raw_pdf((content + show("7", 300, 40)).encode(), resources=CLEAR)) is None
-
-
-@pytest.mark.parametrize("how", UNSEEN)
-def test_what_is_unseen_over_a_scan_does_not_add_to_what_is_seen(read: Read, raw_pdf: PdfMaker, how: str) -> None:
-    scan = f"q 600 0 0 800 0 0 cm {GRAY} Q\n"
-    layer = "".join(unseen(how, f"a long line of a hidden layer that says much {i}", 700 - 20 * i) for i in range(8))
-    stamps = "".join(show("EXHIBIT 7", 60 * i, 40) for i in range(1, 10))
-
-    path = raw_pdf((scan + layer + stamps).encode("latin-1"), resources=CLEAR)
-
-    assert read(path) is None
-
-
-@pytest.mark.parametrize(("height", "step", "trusted"), [(80, 80, False), (40, 80, True), (400, 4, True)])
-def test_a_scan_in_strips_is_as_large_as_all_of_them(
-    read: Read, raw_pdf: PdfMaker, height: int, step: int, trusted: bool
-) -> None:
-    strips = "".join(f"q 600 0 0 {height} 0 {step * i} cm {GRAY} Q\n" for i in range(10))
-    stamp = show("Received on the 12th of May 1990", 60, 40)
-
-    assert (read(raw_pdf((strips + stamp).encode("latin-1"))) is not None) is trusted
-
-
-def test_a_page_with_next_to_no_text_is_looked_at(read: Read, pdf_file: PdfMaker) -> None:
-    assert read(pdf_file(("Chapter 3",))) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "plausible"),
-    [
-        ("Der Fuchs, le renard et la volpe: ½ mile", True),
-        ("Съешь ещё этих мягких французских булок", True),
-        ("私はガラスを食べられます。それは私を傷つけません。", True),
-        ("relies on ef\ufffeficient retrieval", True),
-        ("\ufffd\ufffd\x19\x12 some text that is broken", False),
-        ("".join(chr(ord(letter) << 8) for letter in "Theinvoiceisdue"), False),
-        ("\ue001\ue002 private signs", False),
-    ],
-)
-def test_broken_fonts_show_in_what_they_say(text: str, plausible: bool) -> None:
-    assert is_plausible(text) is plausible

@@ -25,7 +25,7 @@ from alta_ocr.engines.limits import (
     USUAL_SIDE_PX,
     DocumentLimits,
 )
-from alta_ocr.engines.pdf_text import objects_of
+from alta_ocr.engines.pdf_objects import objects_of
 
 Picture = NDArray[np.uint8]
 """`(height, width, 3)`, BGR."""

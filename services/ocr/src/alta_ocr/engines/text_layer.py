@@ -14,7 +14,8 @@ import numpy as np
 
 from alta_common.contracts.results import EngineInfo, Line, Page, Word
 from alta_ocr.engines.engine import config_hash
-from alta_ocr.engines.pdf_text import SOFT_HYPHEN, Box, PdfText, PdfWord, objects_of
+from alta_ocr.engines.pdf_objects import Box, objects_of
+from alta_ocr.engines.pdf_text import SOFT_HYPHEN, PdfText, PdfWord
 from alta_ocr.engines.reading_order import ReadingOrder, reading_order
 
 NAME = "pdf-text"
