@@ -15,7 +15,9 @@ _DEEPEST_FORM = 4
 _CELLS = 50
 """In each direction, of the grid in which images cover a page."""
 
-_LARGE = 0.6
+LARGE_IMAGE = 0.6
+"""Share of a page from which an image, or all of them together, may be a scan of it."""
+
 _OPAQUE = 250
 """Mean opacity, of 255, from which an image counts as one that nothing shines through."""
 
@@ -145,7 +147,7 @@ def covers_of(page: Any) -> list[Cover]:
             texts.append(address_of(item))
         elif kind == pdfium.FPDF_PAGEOBJ_IMAGE and texts:
             corners = _corners(item, np.eye(3))
-            if _under([corners], page) > _LARGE and _is_opaque(item, page, _area(corners)):
+            if _under([corners], page) > LARGE_IMAGE and _is_opaque(item, page, _area(corners)):
                 (lower,), (upper,) = _shares([corners], page)
                 covers.append(Cover(frozenset(texts), (*lower, *upper)))
     return covers

@@ -14,7 +14,7 @@ import numpy as np
 
 from alta_common.contracts.results import EngineInfo, Line, Page, Word
 from alta_ocr.engines.engine import config_hash
-from alta_ocr.engines.pdf_objects import Box, objects_of
+from alta_ocr.engines.pdf_objects import LARGE_IMAGE, Box, objects_of
 from alta_ocr.engines.pdf_text import SOFT_HYPHEN, PdfText, PdfWord
 from alta_ocr.engines.reading_order import ReadingOrder, reading_order
 
@@ -23,7 +23,6 @@ NAME = "pdf-text"
 _FEWEST_CHARACTERS = 25
 _MOST_BROKEN = 0.02
 _MOST_INVISIBLE = 0.5
-_LARGE_IMAGE = 0.6
 _ENOUGH_BESIDE_AN_IMAGE = 200
 _MOST_SWAPPED = 0.2
 _BETWEEN_COLUMNS = 2.0
@@ -66,9 +65,10 @@ def info() -> EngineInfo:
         "fewest_characters": _FEWEST_CHARACTERS,
         "most_broken": _MOST_BROKEN,
         "most_invisible": _MOST_INVISIBLE,
-        "large_image": _LARGE_IMAGE,
+        "most_under_images": LARGE_IMAGE,
         "enough_beside_an_image": _ENOUGH_BESIDE_AN_IMAGE,
         "most_swapped": _MOST_SWAPPED,
+        "same_line": _SAME_LINE,
     }
     version = importlib.metadata.version("pypdfium2")
     return EngineInfo(name=NAME, version=version, config_hash=config_hash(rules))
@@ -137,7 +137,7 @@ def _has_trusted_text(text: PdfText, page: Any) -> bool:
         return False
     # From here on only what stands on the page counts, which is not all that the file says.
     words = [word for line in text.lines for word in line]
-    if objects.under_images > _LARGE_IMAGE:
+    if objects.under_images > LARGE_IMAGE:
         return sum(_letters_in(word.text) for word in words if text.shows(word)) >= _ENOUGH_BESIDE_AN_IMAGE
     return sum(_letters_in(word.text) for word in words) >= _FEWEST_CHARACTERS
 
