@@ -199,8 +199,8 @@ async def test_a_bucket_that_is_missing_is_no_missing_object(endpoint: str, tmp_
 
 
 @contextmanager
-def answering(status: int, headers: dict[str, str] | None = None, *, begins: bool = False) -> Iterator[str]:
-    """Run a Cloud Storage that answers everything with `status`, but that uploads begin where `begins`."""
+def answering(status: int, *, begins: bool = False, lists: bool = False) -> Iterator[str]:
+    """Run a Cloud Storage that answers all with `status`; but uploads begin where `begins`, objects are listed."""
 
     class Refusing(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -208,11 +208,10 @@ def answering(status: int, headers: dict[str, str] | None = None, *, begins: boo
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             is_begun = begins and self.command == "POST"
-            self.send_response(200 if is_begun else status)
+            is_listed = lists and urlsplit(self.path).path.endswith("/o")
+            self.send_response(200 if is_begun or is_listed else status)
             if is_begun:
                 self.send_header("Location", f"{address}/session")
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
             body = b"" if is_begun else b"{}"
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -247,3 +246,10 @@ async def test_an_upload_that_is_refused_can_be_tried_again_later(status: int, b
         if not begins:
             with pytest.raises(UnavailableError):
                 await storage.put_bytes("a", b"x", "text/plain")
+
+
+async def test_who_may_use_objects_only_is_ready() -> None:
+    with answering(403, lists=True) as address:
+        await storage_at(address).check()
+    with answering(403) as address, pytest.raises(UnavailableError):
+        await storage_at(address).check()

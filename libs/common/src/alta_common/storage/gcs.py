@@ -152,9 +152,7 @@ class GcsObjectStorage:
 
     async def check(self) -> None:
         """Raise `UnavailableError` when the bucket does not answer."""
-        exists = await self._run("", partial(self._bucket.exists, timeout=5, retry=None))
-        if not exists:
-            raise self._no_bucket()
+        await self._look_at_bucket(timeout=5, retry=None)
 
     async def _run(self, key: str, call: Callable[[], T]) -> T:
         try:
@@ -172,15 +170,18 @@ class GcsObjectStorage:
         """
         if time.monotonic() < self._bucket_seen_at + _BUCKET_SECONDS:
             return
-        # Listing is allowed to whoever reads and writes objects; looking at the bucket itself may not be.
-        listing = self._client.list_blobs(self._bucket, max_results=1, timeout=_TIMEOUT_SECONDS)
+        await self._look_at_bucket(timeout=_TIMEOUT_SECONDS)
+        self._bucket_seen_at = time.monotonic()
+
+    async def _look_at_bucket(self, **how: Any) -> None:
+        # Who may read and write objects (`roles/storage.objectUser`) may list them, but not ask for the bucket itself.
+        listing = self._client.list_blobs(self._bucket, max_results=1, **how)
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, lambda: list(listing))
         except NotFound as error:
             raise self._no_bucket() from error
         except _FAILURES as error:
             raise UnavailableError(f"Cloud Storage did not answer: {error}") from error
-        self._bucket_seen_at = time.monotonic()
 
     def _no_bucket(self) -> UnavailableError:
         return UnavailableError(f"there is no bucket {self._bucket.name}")
