@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from alta_common.contracts.projects import Channels
 from alta_common.engines.port import EngineError, SourceFile
 from alta_common.workers.pool import WorkerLimits, WorkerPool
 from alta_transcription.engines.audio import SAMPLE_RATE
-from alta_transcription.engines.engine import SpeechOptions
+from alta_transcription.engines.engine import SpeechOptions, Transcription
 from alta_transcription.engines.whisper import WhisperEngine, WhisperLimits
 from alta_transcription.engines.whisper_config import WhisperConfig
 from alta_transcription.engines.whisper_jobs import warm_up_task
@@ -120,6 +121,58 @@ async def test_a_stopped_delivery_costs_what_was_not_kept(start: Start, two_chun
     assert found.text.lower().count("good morning") == 2
     assert [segment.start_ms for segment in found.segments] == sorted(s.start_ms for s in found.segments)
     assert found.duration_ms == pytest.approx(152_400, abs=500)
+
+
+@pytest.fixture
+def telephone(tmp_path: Path, speech, call, wav) -> Path:
+    """Two sides that talk at the same time."""
+    sides = np.zeros((call.size, 2), np.float32)
+    sides[: speech.size, 0], sides[:, 1] = speech, call
+    (tmp_path / "call.wav").write_bytes(wav((sides * 32767).astype("<i2").tobytes(), channels=2))
+    return tmp_path / "call.wav"
+
+
+async def test_each_channel_is_a_speaker_when_asked(
+    start: Start, telephone: Path, note_text: str, call_text: str, word_errors
+) -> None:
+    parts, done = Parts(), list[tuple[float, float]]()
+    engine = await start()
+
+    async def hear(channels: Channels, checkpoint: Parts) -> Transcription:
+        options = SpeechOptions(checkpoint=checkpoint, channels=channels)
+        source = SourceFile(telephone, "audio/x")
+        return await engine.engine.transcribe(source, options, lambda *seconds: done.append(seconds))
+
+    found = await hear("separate", parts)
+
+    for speaker, text in (("channel 1", note_text), ("channel 2", call_text)):
+        said = " ".join(segment.text for segment in found.segments if segment.speaker == speaker)
+        wrong, words = word_errors(text, said)
+        assert wrong / words < 0.25, said
+    assert {segment.speaker for segment in found.segments} == {"channel 1", "channel 2"}
+    assert [s.start_ms for s in found.segments] == sorted(s.start_ms for s in found.segments)
+    assert (found.duration_ms, found.language, found.warnings) == (pytest.approx(35_430, abs=100), "en", [])
+    assert [seconds for seconds, _ in done] == sorted(seconds for seconds, _ in done)
+    assert done[-1] == (pytest.approx(35.43, abs=0.1), pytest.approx(35.43, abs=0.1))
+
+    # What is kept is kept of each channel, and only for those who ask for channels.
+    done.clear()
+    assert (await hear("separate", parts)).segments == found.segments
+    assert min(seconds for seconds, _ in done) > 17
+    mixed = await hear("mixed", parts)
+    assert {segment.speaker for segment in mixed.segments} == {None}
+    assert mixed.engine.config_hash != found.engine.config_hash
+
+
+async def test_a_recording_of_one_channel_has_no_speakers(start: Start, note: Path) -> None:
+    engine = await start()
+
+    found = await engine.engine.transcribe(
+        SourceFile(note, "audio/x"), SpeechOptions(channels="separate"), lambda *_: None
+    )
+
+    assert "good morning" in found.text.lower()
+    assert {segment.speaker for segment in found.segments} == {None}
 
 
 async def test_a_worker_that_dies_late_goes_on_from_its_last_chunk(start: Start, two_chunks: Path) -> None:

@@ -226,6 +226,33 @@ def test_what_is_said_on_one_of_many_channels_is_heard(count: int, tmp_path: Pat
     assert np.corrcoef(found, a_sound())[0, 1] > 0.99
 
 
+@pytest.mark.parametrize("count", [1, 2, 6, 16])
+def test_each_channel_can_be_heard_by_itself(count: int, tmp_path: Path, wav) -> None:
+    sounds = [a_sound(200 + 50 * number) for number in range(count)]
+    (tmp_path / "a.wav").write_bytes(wav(of_channels(*sounds), channels=count))
+
+    for number, sound in enumerate(sounds):
+        with open_recording(tmp_path / "a.wav") as recording:
+            found = np.concatenate(list(recording.blocks(60, number)))
+            assert recording.encoding.channels == count
+        assert found == pytest.approx(sound * 20000 / 32768, abs=0.001)
+
+
+def test_a_part_with_fewer_channels_is_silence_in_the_others(tmp_path: Path, speech, encode) -> None:
+    both = b"".join(
+        encode(tmp_path / layout, "mp3", "libmp3lame", samples=speech[: 3 * SAMPLE_RATE], layout=layout).read_bytes()
+        for layout in ("stereo", "mono")
+    )
+    (tmp_path / "both.mp3").write_bytes(both)
+
+    with open_recording(tmp_path / "both.mp3") as recording:
+        found = np.concatenate(list(recording.blocks(60, 1)))
+
+    assert found.size / SAMPLE_RATE == pytest.approx(6, abs=0.3)
+    assert np.abs(found[: 2 * SAMPLE_RATE]).max() > 0.1
+    assert np.abs(found[4 * SAMPLE_RATE :]).max() == 0
+
+
 def test_more_channels_than_can_be_read_are_refused(tmp_path: Path, wav) -> None:
     (tmp_path / "a.wav").write_bytes(wav(of_channels(*[a_sound()] * 128), channels=128))
 

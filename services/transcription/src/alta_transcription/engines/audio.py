@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from alta_common.engines.port import InputError
 from alta_transcription.engines.completeness import is_incomplete
 from alta_transcription.engines.media import DEMUXERS, require_recording
-from alta_transcription.engines.mixing import Mixer
+from alta_transcription.engines.mixing import Mix, mix_of
 from alta_transcription.engines.timeline import Timeline
 
 SAMPLE_RATE = 16_000
@@ -73,14 +73,15 @@ class Recording:
             streams=len(self._container.streams),
         )
 
-    def blocks(self, max_seconds: float) -> Iterator[Samples]:
+    def blocks(self, max_seconds: float, channel: int | None = None) -> Iterator[Samples]:
         """Yield the sound as blocks of samples, -1 to 1, in the time of the file: its gaps are silence.
 
-        Raises `InputError`: `audio_too_long` once more than `max_seconds` were decoded, `corrupt_file` when nothing
-        can be, `no_audio` when there is nothing to decode.
+        That of one `channel` (from 0 on) by itself, or with None of all of them together. Raises `InputError`:
+        `audio_too_long` once more than `max_seconds` were decoded, `corrupt_file` when nothing can be, `no_audio` when
+        there is nothing to decode.
         """
         total = 0
-        for block in self._resampled(Timeline(self._start, max_seconds)):
+        for block in self._resampled(Timeline(self._start, max_seconds), channel):
             total += block.size
             if total > max_seconds * SAMPLE_RATE:
                 raise too_long(max_seconds)
@@ -115,19 +116,19 @@ class Recording:
         claimed = float(duration * time_base) if duration and time_base else self.claimed_seconds
         return is_incomplete(self._path, name, claimed, seconds, alone=not others)
 
-    def _resampled(self, timeline: Timeline) -> Iterator[Samples]:
-        resampler, shape, mixer = None, None, Mixer()
+    def _resampled(self, timeline: Timeline, channel: int | None) -> Iterator[Samples]:
+        resampler, shape, mix = None, None, mix_of(channel)
         for frame in self._frames():
             # A file put together from several may change its rate or channels on the way; a resampler may not.
             if (frame.sample_rate, frame.format.name, frame.layout.name) != shape:
-                yield from _samples(_converted(resampler, None) if resampler else [], mixer)
+                yield from _samples(_converted(resampler, None) if resampler else [], mix)
                 shape = (frame.sample_rate, frame.format.name, frame.layout.name)
-                resampler = _resampler(frame)
+                resampler = _resampler(frame, is_mixed=channel is None)
             assert resampler is not None
             yield from _silence(timeline.gap_before(frame))
             frame.pts = None
-            yield from _samples(_converted(resampler, frame), mixer)
-        yield from _samples(_converted(resampler, None) if resampler else [], mixer)
+            yield from _samples(_converted(resampler, frame), mix)
+        yield from _samples(_converted(resampler, None) if resampler else [], mix)
 
     def _frames(self) -> Iterator[av.AudioFrame]:
         for packet in self._packets():
@@ -199,14 +200,15 @@ def _is_cover(stream: av.stream.Stream) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def _resampler(frame: av.AudioFrame) -> av.AudioResampler:
+def _resampler(frame: av.AudioFrame, *, is_mixed: bool) -> av.AudioResampler:
     # One second at a rate of 1 Hz would become 16,000 samples: a small file, gigabytes of sound.
     if not _MIN_RATE <= frame.sample_rate <= _MAX_RATE:
         detail = f"The recording says that it has {frame.sample_rate} samples a second, which cannot be."
         raise InputError("corrupt_file", detail)
     # FFmpeg knows which of a film's channels stand in front; of more than eight it knows nothing, and two we mix.
     is_film = _STEREO < frame.layout.nb_channels <= _SURROUND
-    return av.AudioResampler(format="flt", layout="mono" if is_film else frame.layout.name, rate=SAMPLE_RATE)
+    layout = "mono" if is_film and is_mixed else frame.layout.name
+    return av.AudioResampler(format="flt", layout=layout, rate=SAMPLE_RATE)
 
 
 def _converted(resampler: av.AudioResampler, frame: av.AudioFrame | None) -> list[av.AudioFrame]:
@@ -226,11 +228,11 @@ def _silence(seconds: float) -> Iterator[Samples]:
         yield np.zeros(size, dtype=np.float32)
 
 
-def _samples(frames: list[av.AudioFrame], mixer: Mixer) -> Iterator[Samples]:
+def _samples(frames: list[av.AudioFrame], mix: Mix) -> Iterator[Samples]:
     for frame in frames:
         samples = frame.to_ndarray().reshape(-1).astype(np.float32, copy=False)
         # Recordings in floating point may hold anything, infinities and not-a-number included.
         if samples.size and not (samples.min() >= -1.0 and samples.max() <= 1.0):
             samples = np.clip(np.nan_to_num(samples), -1.0, 1.0)
         count = frame.layout.nb_channels
-        yield samples if count == 1 else mixer.mix(samples.reshape(-1, count).T)
+        yield mix(samples.reshape(-1, count).T)

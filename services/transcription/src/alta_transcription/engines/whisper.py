@@ -1,12 +1,14 @@
 """The local engine: faster-whisper in killable worker processes."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import structlog
 
-from alta_common.contracts.results import EngineInfo
+from alta_common.contracts.projects import Channels
+from alta_common.contracts.results import EngineInfo, Segment
 from alta_common.engines.port import SourceFile
 from alta_common.workers.errors import WorkerCrashedError
 from alta_common.workers.pool import WorkerPool
@@ -34,6 +36,18 @@ class WhisperLimits:
     keep_every_seconds: float = 30.0
 
 
+@dataclass(frozen=True)
+class HeardChannel:
+    """A recording, or one channel of it, that was listened to to its end."""
+
+    summary: Summary
+    segments: list[Segment]
+
+    def spoken_by(self, speaker: str) -> list[Segment]:
+        """Return its segments as those of a speaker."""
+        return [segment.model_copy(update={"speaker": speaker}) for segment in self.segments]
+
+
 class WhisperEngine:
     """Transcribes with a Whisper model. The pool is started, warm with the same `config`, and closed by its owner."""
 
@@ -41,35 +55,20 @@ class WhisperEngine:
         self._pool = pool
         self._config = config
         self._limits = limits
-        self._info = EngineInfo(
-            name=NAME, version=f"{version('faster-whisper')}+{config.model_name}", config_hash=config.hash
-        )
 
     async def transcribe(self, source: SourceFile, options: SpeechOptions, progress: Progress) -> Transcription:
         """Return what is said in `source`. Raises `EngineError`; cancelling it kills the worker.
 
-        It begins where an earlier call with the same `options.checkpoint` came to.
+        It begins where an earlier call with the same `options.checkpoint` came to. Channels that are heard separately
+        are listened to one after the other.
         """
-        deadline = time.monotonic() + self._limits.job_seconds
+        work = _Work(source, options, _ProgressOfChannels(progress), time.monotonic() + self._limits.job_seconds)
         with worker_faults(NAME):
-            kept = await KeptTranscript.load(options.checkpoint, self._config.hash, self._limits.keep_every_seconds)
-            try:
-                summary = await self._heard_out(source, options, progress, kept, deadline)
-            finally:
-                await kept.settle()
-            segments = doubting_repetitions(kept.segments)
-            return Transcription(
-                engine=self._info,
-                language=summary.language,
-                duration_ms=summary.duration_ms,
-                segments=segments,
-                warnings=warnings_of(
-                    segments,
-                    other_language=summary.other_language,
-                    damaged=summary.damaged,
-                    voiced_seconds=summary.voiced_seconds,
-                ),
-            )
+            if options.channels == "mixed":
+                return self._transcription([await self._channel(work, None)], options.channels)
+            heard = [await self._channel(work, 0)]
+            heard += [await self._channel(work, number) for number in range(1, heard[0].summary.channels)]
+            return self._transcription(heard, options.channels)
 
     async def abandon(self, options: SpeechOptions) -> None:
         """Do nothing: all work is done here, and ends with the call."""
@@ -78,19 +77,50 @@ class WhisperEngine:
         """Raise `UnavailableError` while no worker is warm."""
         await self._pool.check()
 
-    async def _heard_out(
-        self, source: SourceFile, options: SpeechOptions, progress: Progress, kept: KeptTranscript, deadline: float
-    ) -> Summary:
+    def _transcription(self, heard: Sequence[HeardChannel], channels: Channels) -> Transcription:
+        summaries = [channel.summary for channel in heard]
+        segments = _merged(heard)
+        return Transcription(
+            engine=EngineInfo(
+                name=NAME,
+                version=f"{version('faster-whisper')}+{self._config.model_name}",
+                config_hash=self._config.hash_of(channels),
+            ),
+            # Of the channel on which most was said.
+            language=max(summaries, key=lambda summary: summary.voiced_seconds).language,
+            duration_ms=max(summary.duration_ms for summary in summaries),
+            segments=segments,
+            warnings=warnings_of(
+                segments,
+                other_language=summaries[0].other_language,
+                damaged=any(summary.damaged for summary in summaries),
+                voiced_seconds=sum(summary.voiced_seconds for summary in summaries),
+            ),
+        )
+
+    async def _channel(self, work: "_Work", channel: int | None) -> HeardChannel:
+        name = self._config.hash_of(work.options.channels)
+        kept = await KeptTranscript.load(
+            work.options.checkpoint,
+            name if channel is None else f"{name}-{channel}",
+            self._limits.keep_every_seconds,
+        )
+        try:
+            summary = await self._heard_out(work, kept, channel)
+        finally:
+            await kept.settle()
+        return HeardChannel(summary, doubting_repetitions(kept.segments))
+
+    async def _heard_out(self, work: "_Work", kept: KeptTranscript, channel: int | None) -> Summary:
         def hear(heard: Heard) -> None:
             kept.hear(heard)
-            progress(heard.done_seconds, heard.total_seconds)
+            work.progress.tell(channel or 0, heard)
 
+        language, longest = work.options.language, self._limits.max_audio_seconds
         crashed_at: Seam | None = None
         while True:
-            task = transcribe_task(
-                self._config, source.path, options.language, self._limits.max_audio_seconds, kept.seam
-            )
-            seconds = max(0.001, deadline - time.monotonic())
+            task = transcribe_task(self._config, work.source.path, language, longest, begin=kept.seam, channel=channel)
+            seconds = max(0.001, work.deadline - time.monotonic())
             try:
                 summary: Summary = await self._pool.run(task, on_progress=hear, seconds=seconds)
             except WorkerCrashedError as error:
@@ -102,3 +132,33 @@ class WhisperEngine:
                 kept.back_to_seam()
             else:
                 return summary
+
+
+class _ProgressOfChannels:
+    """Tells of all channels of a recording as of one piece of work."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._total_seconds = 0.0
+
+    def tell(self, channel: int, heard: Heard) -> None:
+        # How long a recording is may have to be found out for each channel anew, from little to more.
+        self._total_seconds = max(self._total_seconds, heard.total_seconds)
+        done_seconds = (channel * self._total_seconds + heard.done_seconds) / heard.channels
+        self._progress(done_seconds, self._total_seconds)
+
+
+@dataclass(frozen=True)
+class _Work:
+    source: SourceFile
+    options: SpeechOptions
+    progress: _ProgressOfChannels
+    deadline: float
+
+
+def _merged(heard: Sequence[HeardChannel]) -> list[Segment]:
+    """Return the segments of all channels in the order of their time; with several, the channel is the speaker."""
+    if len(heard) == 1:
+        return heard[0].segments
+    spoken = [segment for number, one in enumerate(heard, 1) for segment in one.spoken_by(f"channel {number}")]
+    return sorted(spoken, key=lambda segment: segment.start_ms)

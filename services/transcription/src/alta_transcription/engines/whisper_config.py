@@ -6,6 +6,8 @@ from pathlib import Path
 
 import orjson
 
+from alta_common.contracts.projects import Channels
+
 BUNDLED_MODEL = "tiny.en"
 
 TEMPERATURES = (0.0, 0.4, 0.8)
@@ -30,9 +32,8 @@ class WhisperConfig:
         """Return what the model is called in results."""
         return BUNDLED_MODEL if self.model == BUNDLED_MODEL else Path(self.model).name
 
-    @property
-    def hash(self) -> str:
-        """Return a short digest of everything that the answer depends on."""
+    def hash_of(self, channels: Channels) -> str:
+        """Return a short digest of everything that the answer depends on beside the recording and its language."""
         settings = {
             **asdict(self),
             "model": self.model_name,
@@ -43,5 +44,6 @@ class WhisperConfig:
             "condition_on_previous_text": False,
             "word_timestamps": True,
             "no_speech_threshold": None,
+            "channels": channels,
         }
         return hashlib.sha256(orjson.dumps(settings, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]

@@ -37,18 +37,23 @@ class Seam:
 
 @dataclass(frozen=True)
 class Heard:
-    """Progress: the seconds done, of how many, and what was found since the last report."""
+    """Progress: the seconds done, of how many, and what was found since the last report.
+
+    `channels` is how many have to be listened to, one of which this is.
+    """
 
     done_seconds: float
     total_seconds: float
     segments: list[Segment]
     seam: Seam | None = None
+    channels: int = 1
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What is known of a recording at its end."""
+    """What is known of a recording at its end, or of the one of its `channels` that was listened to by itself."""
 
+    channels: int
     duration_ms: int
     language: str | None
     other_language: bool
@@ -63,14 +68,20 @@ def warm_up_task(config: WhisperConfig) -> Task:
 
 
 def transcribe_task(
-    config: WhisperConfig, path: Path, language: str | None, max_seconds: float, begin: Seam | None = None
+    config: WhisperConfig,
+    path: Path,
+    language: str | None,
+    max_seconds: float,
+    *,
+    begin: Seam | None = None,
+    channel: int | None = None,
 ) -> Task:
-    """Return the task that transcribes the recording in `path` from `begin` on.
+    """Return the task that transcribes the recording in `path` from `begin` on; with `channel`, that one by itself.
 
     It reports `Heard` and returns a `Summary`.
     """
     arguments = {"config": config, "path": path, "language": language, "max_seconds": max_seconds}
-    return Task(f"{__name__}:transcribe", {**arguments, "begin": begin})
+    return Task(f"{__name__}:transcribe", {**arguments, "begin": begin, "channel": channel})
 
 
 @functools.lru_cache(maxsize=1)
@@ -92,36 +103,40 @@ def transcribe(
     max_seconds: float,
     *,
     begin: Seam | None = None,
+    channel: int | None = None,
 ) -> Summary:
-    """Transcribe a recording from `begin` on. Raises `InputError`."""
+    """Transcribe a recording, or one channel of it (from 0 on), from `begin` on. Raises `InputError`."""
     began = time.process_time()
     begin = begin or Seam()
     job = _Job(report, _listener(config), language, begin)
     with open_recording(path) as recording:
-        job.total_seconds = _length_of(recording, max_seconds, report)
+        job.channels = 1 if channel is None else recording.encoding.channels
+        for job.total_seconds in _lengths_of(recording, max_seconds):
+            job.live()
     # A second opening, because what was decoded to find the length cannot be decoded again.
     with open_recording(path) as recording:
-        blocks = job.signs_of_life(recording.blocks(max_seconds))
+        blocks = job.signs_of_life(recording.blocks(max_seconds, channel))
         for chunk in cut_into_chunks(blocks, cut_where_nobody_speaks, begin=begin.sample):
             job.hear(chunk)
         return job.summary(damaged=recording.damaged, cpu_seconds=time.process_time() - began)
 
 
-def _length_of(recording: Recording, max_seconds: float, report: Reporter) -> float:
-    """Return the recording's length. One that is too long is refused here, before any work is put into it.
+def _lengths_of(recording: Recording, max_seconds: float) -> Iterator[float]:
+    """Yield how long the recording is at least, its length last. One that is too long is refused before any work.
 
     Where a file does not say how long it is (a browser's WebM), or says that it is too long (it may lie), all of its
     packets are read once, which takes a fraction of a second for each hour.
     """
     claimed = recording.claimed_seconds
     if claimed is not None and claimed <= max_seconds:
-        return claimed
-    seconds = reported = 0.0
+        yield claimed
+        return
+    seconds = told = 0.0
     for seconds in recording.packet_ends(max_seconds):
-        if seconds - reported > _SIGN_OF_LIFE / SAMPLE_RATE:
-            reported = seconds
-            report(Heard(0.0, seconds, []))
-    return seconds
+        if seconds - told > _SIGN_OF_LIFE / SAMPLE_RATE:
+            told = seconds
+            yield seconds
+    yield seconds
 
 
 class _Job:
@@ -133,10 +148,15 @@ class _Job:
         # A model with one language needs not be told, one with many finds out in the first windows with speech.
         self._language = self._asked if self._known else begin.language
         self.total_seconds = 0.0
+        self.channels = 1
         self._begin = begin
         self._end = begin.sample
         self._clock = Clock(begin.last_ms)
         self._voiced_seconds = begin.voiced_seconds
+
+    def live(self) -> None:
+        """Report that work goes on before anything is heard."""
+        self._tell(self._begin.sample / SAMPLE_RATE, [])
 
     def signs_of_life(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
         """Yield `blocks`, reporting now and then while those are passed over that an earlier try has transcribed."""
@@ -170,6 +190,7 @@ class _Job:
             raise no_audio()
         only_one = self._listener.languages[0] if len(self._listener.languages) == 1 else None
         return Summary(
+            channels=self.channels,
             duration_ms=round(self._end * 1000 / SAMPLE_RATE),
             language=self._language or only_one,
             other_language=self._asked is not None and not self._known,
@@ -179,4 +200,5 @@ class _Job:
         )
 
     def _tell(self, done_seconds: float, segments: list[Segment], seam: Seam | None = None) -> None:
-        self._report(Heard(done_seconds, max(self.total_seconds, self._end / SAMPLE_RATE), segments, seam))
+        total_seconds = max(self.total_seconds, self._end / SAMPLE_RATE)
+        self._report(Heard(done_seconds, total_seconds, segments, seam, self.channels))
