@@ -81,6 +81,12 @@ def test_numbers_belong_to_the_line_that_they_hang_before() -> None:
     assert labels_of(boxes, np.array([3, LONG, 3, LONG])) == {0: 1}
 
 
+def test_a_number_that_ends_a_line_does_not_belong_to_the_next_column() -> None:
+    boxes = np.array([(50, 100, 250, 115), (256, 100, 290, 115), (310, 100, 550, 115)], dtype=float)
+
+    assert labels_of(boxes, np.array([LONG, 5, LONG])) == {}
+
+
 def test_a_thousand_pieces_are_ordered_in_no_time() -> None:
     boxes = two_columns(500)
 

@@ -1,29 +1,25 @@
 """The order in which a person reads the pieces of a page.
 
-Engines return pieces row by row, across columns. A page counts as columnar when enough of its rows hold two long
-pieces; then T. M. Breuel's partial order applies ("High Performance Document Layout Analysis", SDIUT 2003, §5):
-a piece comes before another when it stands above it in the same column, or left of it with nothing between them that
-spans both columns. Any other page (receipts, tables, forms) is read row by row; where the pieces come in an order that
-somebody gave them (a text layer's), that order stays, but for what stands above something else in its column.
+Engines return pieces row by row, across columns. A page is cut at its columns, from the tallest down to those within
+them (`columns`); each part that is left (a column's text, a receipt, a table, a form) is read row by row. Where the
+pieces come in an order that somebody gave them (a text layer's), that order stays within each part, but for what
+stands above something else in its column.
 """
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from alta_ocr.engines.columns import columns_of
 
 Boxes = NDArray[np.float64]
 """`(n, 4)`: x0, y0, x1, y1 in any unit that is the same in both directions, y growing downwards."""
 
 Indices = NDArray[np.int_]
 
-_LONG_PIECE = 18
 _LONGEST_LABEL = 6
 _LABEL_GAP = 2.0
-_COLUMNAR_ROWS = 8
-_SHARE_OF_ROWS = 0.2
-_SHARE_OF_MULTI_PIECE_ROWS = 0.5
 _MOST_PIECES = 2000
 
 
@@ -35,7 +31,7 @@ class ReadingOrder:
     columnar: bool
 
 
-def reading_order(boxes: Boxes, lengths: NDArray[np.int_], *, authored: bool = False) -> ReadingOrder:
+def reading_order(boxes: Boxes, lengths: Indices, *, authored: bool = False) -> ReadingOrder:
     """Return how to read pieces that stand at `boxes` and have `lengths` characters.
 
     `authored` says that the pieces come in the order in which somebody set them.
@@ -43,30 +39,30 @@ def reading_order(boxes: Boxes, lengths: NDArray[np.int_], *, authored: bool = F
     if len(boxes) == 0:
         return ReadingOrder([], columnar=False)
     upright, sideways = _separate(boxes)
-    rows = [upright[row] for row in rows_of(boxes[upright])]
-    few = len(upright) <= _MOST_PIECES
-    columnar = few and _is_columnar(rows, lengths)
-    if columnar:
-        order = upright[_by_columns(boxes[upright])]
-    elif authored and few:
-        order = upright[_as_authored(boxes[upright])]
+    if len(upright) > _MOST_PIECES:
+        parts, authored = [upright], False
     else:
-        order = np.concatenate([*rows, upright[:0]])
-    return ReadingOrder([int(i) for i in np.concatenate([order, sideways])], columnar)
+        parts = _parts(boxes, lengths, upright)
+    in_order = _as_authored if authored else _row_by_row
+    order = [part[in_order(boxes[part])] for part in parts]
+    return ReadingOrder([int(i) for i in np.concatenate([*order, sideways])], columnar=len(parts) > 1)
 
 
 def labels_of(boxes: Boxes, lengths: NDArray[np.int_]) -> dict[int, int]:
     """Return which pieces are labels (a number, a bullet) hanging close before another piece, and before which one.
 
-    Taken for themselves they would make up a column of their own.
+    Taken for themselves they would make up a column of their own. What stands closer to the piece on its left is the
+    end of that line.
     """
     labels = {}
     for row in rows_of(boxes):
-        for label, piece in itertools.pairwise(row):
+        gaps = boxes[row[1:], 0] - boxes[row[:-1], 2]
+        for i, gap in enumerate(gaps):
+            label, piece = int(row[i]), int(row[i + 1])
             height = max(boxes[label, 3] - boxes[label, 1], boxes[piece, 3] - boxes[piece, 1])
-            gap = boxes[piece, 0] - boxes[label, 2]
-            if lengths[label] <= _LONGEST_LABEL < lengths[piece] and gap <= _LABEL_GAP * height:
-                labels[int(label)] = int(piece)
+            ends_a_line = i > 0 and gaps[i - 1] < gap
+            if lengths[label] <= _LONGEST_LABEL < lengths[piece] and gap <= _LABEL_GAP * height and not ends_a_line:
+                labels[label] = piece
     return labels
 
 
@@ -95,53 +91,32 @@ def _separate(boxes: Boxes) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
     return indices[~sideways], indices[sideways]
 
 
-def _is_columnar(rows: list[NDArray[np.int_]], lengths: NDArray[np.int_]) -> bool:
-    multiple = sum(len(row) > 1 for row in rows)
-    doubled = sum(int((lengths[row] >= _LONG_PIECE).sum()) > 1 for row in rows)
-    return (
-        doubled >= _COLUMNAR_ROWS
-        and doubled >= _SHARE_OF_ROWS * len(rows)
-        and doubled >= _SHARE_OF_MULTI_PIECE_ROWS * multiple
-    )
+def _parts(boxes: Boxes, lengths: Indices, pieces: Indices) -> list[Indices]:
+    """Cut a page at its columns, and these at theirs, into parts that are read one after the other."""
+    parts, waiting, gutters = [], [pieces], list[float]()
+    while waiting:
+        part = waiting.pop()
+        columns = columns_of(boxes[part], lengths[part], gutters)
+        if columns is None:
+            parts.append(part)
+            continue
+        gutters.append(columns.gutter)
+        cut = (columns.below, columns.right, columns.between, columns.left, columns.above)
+        waiting += [part[pieces] for pieces in cut if len(pieces)]
+    return parts
 
 
-def _by_columns(boxes: Boxes) -> Indices:
-    left, right, middle = _inner_parts(boxes)
-    shares_column, above = _relations(left, right, middle)
-    leftward = (right[:, None] <= left[None, :]) & ~_spanned(shares_column, left, right, middle)
-    # Of several that may come next, the topmost, then the leftmost.
-    rank = np.empty(len(boxes))
-    rank[np.lexsort((boxes[:, 0], boxes[:, 1]))] = np.arange(len(boxes))
-    return _topological((shares_column & above) | leftward, rank)
+def _row_by_row(boxes: Boxes) -> Indices:
+    return np.concatenate([*rows_of(boxes), np.empty(0, dtype=np.int_)])
 
 
 def _as_authored(boxes: Boxes) -> Indices:
-    shares_column, above = _relations(*_inner_parts(boxes))
-    return _topological(shares_column & above, np.arange(len(boxes), dtype=np.float64))
-
-
-def _inner_parts(boxes: Boxes) -> tuple[Boxes, Boxes, Boxes]:
     # Slightly skewed columns overlap a little: what counts is the inner part of each piece.
     inset = np.minimum((boxes[:, 3] - boxes[:, 1]) / 2, (boxes[:, 2] - boxes[:, 0]) / 4)
-    return boxes[:, 0] + inset, boxes[:, 2] - inset, (boxes[:, 1] + boxes[:, 3]) / 2
-
-
-def _relations(left: Boxes, right: Boxes, middle: Boxes) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    left, right, middle = boxes[:, 0] + inset, boxes[:, 2] - inset, (boxes[:, 1] + boxes[:, 3]) / 2
     shares_column = (left[:, None] < right[None, :]) & (left[None, :] < right[:, None])
-    return shares_column, middle[:, None] < middle[None, :]
-
-
-def _spanned(shares_column: NDArray[np.bool_], left: Boxes, right: Boxes, middle: Boxes) -> NDArray[np.bool_]:
-    """Say for each two pieces whether a third stands between them in height and in the columns of both."""
-    spanned = np.zeros_like(shares_column)
-    for i in range(len(middle)):
-        (others,) = np.nonzero(shares_column[i])
-        if right[others].min() > left[others].max():
-            continue  # all that share its column share one: it spans nothing
-        higher, lower = others[middle[others] < middle[i]], others[middle[others] > middle[i]]
-        spanned[np.ix_(higher, lower)] = True
-        spanned[np.ix_(lower, higher)] = True
-    return spanned
+    above = middle[:, None] < middle[None, :]
+    return _topological(shares_column & above, np.arange(len(boxes), dtype=np.float64))
 
 
 def _topological(before: NDArray[np.bool_], rank: Boxes) -> Indices:
