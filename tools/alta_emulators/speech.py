@@ -84,7 +84,7 @@ class SpeechService:
         content = await self._read(request.uri) if request.uri else request.content
         if len(content) > self._limits.inline_bytes:
             raise invalid(f"Request payload size exceeds the limit: {self._limits.inline_bytes} bytes.")
-        sound = await listen(content)
+        sound = await listen(content, each_channel=_hears_each(request.config))
         if sound.seconds > self._limits.inline_seconds:
             raise invalid(f"Audio can be of a maximum of {self._limits.inline_seconds:g} seconds.")
         results = await self._hear(sound, request.config, lambda _: None)
@@ -113,7 +113,7 @@ class SpeechService:
     ) -> cloud_speech.BatchRecognizeFileResult:
         running.tell(_metadata(request, uri, 0))
         try:
-            sound = await listen(await self._read(uri))
+            sound = await listen(await self._read(uri), each_channel=_hears_each(request.config))
             if sound.seconds > self._limits.batch_seconds:
                 raise invalid("Audio is too long: a file may have 480 minutes.")
             results = await self._hear(
@@ -129,8 +129,12 @@ class SpeechService:
         )
 
     async def _hear(self, sound: Sound, config: speech_v2.RecognitionConfig, percent: Percent) -> Results:
-        results = await self._backend.hear(sound.wav, config.language_codes[0], percent)
-        return [_shown(result, config.features) for result in results]
+        results: list[cloud_speech.SpeechRecognitionResult] = []
+        count = len(sound.wavs)
+        for number, wav in enumerate(sound.wavs):
+            heard = await self._backend.hear(wav, config.language_codes[0], _share(percent, number, count))
+            results += [_shown(result, config.features, number + 1) for result in heard]
+        return results
 
     async def _read(self, uri: str) -> bytes:
         if self._storage is None:
@@ -160,11 +164,22 @@ def _check(request: speech_v2.RecognizeRequest | speech_v2.BatchRecognizeRequest
             )
 
 
+def _share(percent: Percent, number: int, count: int) -> Percent:
+    """Return what hears how far a channel has come, and tells how far all have."""
+    return lambda of_channel: percent((100 * number + of_channel) // count)
+
+
+def _hears_each(config: speech_v2.RecognitionConfig) -> bool:
+    modes = speech_v2.RecognitionFeatures.MultiChannelMode
+    return bool(config.features.multi_channel_mode == modes.SEPARATE_RECOGNITION_PER_CHANNEL)
+
+
 def _shown(
-    result: cloud_speech.SpeechRecognitionResult, features: speech_v2.RecognitionFeatures
+    result: cloud_speech.SpeechRecognitionResult, features: speech_v2.RecognitionFeatures, channel: int
 ) -> cloud_speech.SpeechRecognitionResult:
-    """Return `result` without what was not asked for."""
+    """Return `result`, which a channel said, without what was not asked for."""
     shown = cloud_speech.SpeechRecognitionResult(result)
+    shown.channel_tag = channel
     for alternative in shown.alternatives:
         if not features.enable_word_time_offsets:
             alternative.words = []
@@ -174,7 +189,9 @@ def _shown(
 
 
 def _billed(sound: Sound) -> cloud_speech.RecognitionResponseMetadata:
-    return cloud_speech.RecognitionResponseMetadata(total_billed_duration={"seconds": math.ceil(sound.seconds)})
+    # Each channel is paid for.
+    seconds = math.ceil(sound.seconds) * len(sound.wavs)
+    return cloud_speech.RecognitionResponseMetadata(total_billed_duration={"seconds": seconds})
 
 
 def _metadata(request: speech_v2.BatchRecognizeRequest, uri: str, percent: int) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from google.cloud import speech_v2
 from google.cloud.speech_v2.types import cloud_speech
 
+from alta_common.contracts.projects import Channels
 from alta_common.engines.google.calls import Patience, create_limiter
 from alta_common.engines.google.connection import Connection, create_client
 from alta_common.engines.operations import NoOperations, Operations
@@ -123,8 +124,9 @@ async def heard(
     operations: Operations | None = None,
     *,
     language: str | None = None,
+    channels: Channels = "mixed",
     progress: Progress = ignore_progress,
 ) -> Transcription:
     """Return what `engine` hears in the file `path`."""
-    options = SpeechOptions(language, operations=operations or NoOperations())
+    options = SpeechOptions(language, operations=operations or NoOperations(), channels=channels)
     return await engine.transcribe(SourceFile(path, "audio/x"), options, progress)

@@ -139,6 +139,43 @@ async def test_the_second_channel_is_heard_too(google: EmulatedSpeech, tmp_path:
     assert np.abs(sound_of(google.backend.heard[0][0])).max() > 1000
 
 
+@pytest.mark.parametrize("through_storage", [False, True])
+async def test_two_sides_of_a_call_are_heard_one_by_one(
+    google: EmulatedSpeech, tmp_path: Path, wav, pcm, through_storage: bool
+) -> None:
+    left = np.frombuffer(pcm, "<i2")
+    right = left[::-1]
+    (tmp_path / "call.wav").write_bytes(wav(np.column_stack([left, right]).tobytes(), channels=2))
+    engine = google.through_storage() if through_storage else google.engine()
+
+    transcription = await heard(engine, tmp_path / "call.wav", channels="separate")
+
+    for (side, _), said in zip(google.backend.heard, (left, right), strict=True):
+        assert np.abs(sound_of(side).astype(int) - said).max() <= 2
+    # Both begin at the same time: in the order of the channels, segment by segment.
+    assert [(part.speaker, part.start_ms, part.text) for part in transcription.segments] == [
+        ("channel 1", 500, "hello there"),
+        ("channel 2", 500, "hello there"),
+    ]
+    assert transcription.duration_ms == 5000
+    (request,) = google.service.requests
+    mode = type(request.config.features).MultiChannelMode
+    assert request.config.features.multi_channel_mode == mode.SEPARATE_RECOGNITION_PER_CHANNEL
+
+
+@pytest.mark.parametrize(("count", "channels"), [(1, "separate"), (2, "mixed"), (9, "separate")])
+async def test_one_channel_and_more_than_google_tells_apart_are_heard_as_one(
+    google: EmulatedSpeech, tmp_path: Path, wav, pcm, count: int, channels: str
+) -> None:
+    samples = np.column_stack([np.frombuffer(pcm, "<i2")] * count)
+    (tmp_path / "call.wav").write_bytes(wav(samples.tobytes(), channels=count))
+
+    transcription = await heard(google.engine(), tmp_path / "call.wav", channels=channels)
+
+    assert [(part.speaker, part.text) for part in transcription.segments] == [(None, "hello there")]
+    assert len(google.backend.heard) == 1
+
+
 async def test_silence_is_not_sent(google: EmulatedSpeech, tmp_path: Path, wav) -> None:
     (tmp_path / "silence.wav").write_bytes(wav(bytes(4 * SAMPLE_RATE)))
 

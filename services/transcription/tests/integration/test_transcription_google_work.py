@@ -8,7 +8,7 @@ import pytest
 
 from alta_common.contracts.event import Event
 from alta_common.contracts.projects import VoiceTranscriptionCancelled, VoiceTranscriptionRequested
-from alta_common.contracts.results import cancellation_key
+from alta_common.contracts.results import TranscriptResult, cancellation_key
 from alta_common.contracts.transcription import VoiceTranscriptionCompleted, VoiceTranscriptionProgressed
 from alta_common.engines.rules import WorkRules
 from alta_common.messaging.failures import UnfinishedError
@@ -44,6 +44,27 @@ def a_process(
     """The use case as a process has it that has just started."""
     rules = WorkRules(default_engine="google-speech", job_seconds=job_seconds, slice_seconds=slice_seconds)
     return TranscriptionService(google.bucket, {"google-speech": google.through_storage()}, published, rules)
+
+
+async def test_a_call_that_google_has_is_told_by_channels_to_whoever_waits_for_it(
+    google: EmulatedSpeech, published: Published, a_request: Callable[..., VoiceTranscriptionRequested], wav, pcm
+) -> None:
+    request = a_request(channels="separate")
+    both = b"".join(pcm[at : at + 2] + bytes(2) for at in range(0, len(pcm), 2))
+    await google.bucket.put_bytes(request.object_key, wav(both, channels=2), "audio/wav")
+    google.operations.hold()
+    interrupted = asyncio.ensure_future(a_process(google, published).transcribe(request))
+    await eventually(lambda: google.faults.calls["GetOperation"] > 0)
+    interrupted.cancel()
+    await asyncio.wait([interrupted])
+    google.operations.release()
+
+    await a_process(google, published).transcribe(request)
+
+    (answer,) = published.answers
+    assert isinstance(answer, VoiceTranscriptionCompleted)
+    result = TranscriptResult.model_validate_json(await google.bucket.read(answer.result_key))
+    assert [segment.speaker for segment in result.segments] == ["channel 1", "channel 2"]
 
 
 @pytest.fixture

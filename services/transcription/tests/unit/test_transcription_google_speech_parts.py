@@ -1,15 +1,17 @@
 """What Google's answers become, and what is asked of it."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from google.cloud.speech_v2.types import cloud_speech
 
 from alta_common.engines.port import InputError
 from alta_common.workers.child import Reporter
-from alta_transcription.engines.audio import SAMPLE_RATE, Encoding
+from alta_transcription.engines.audio import SAMPLE_RATE, Encoding, open_recording
 from alta_transcription.engines.google_speech_audio import PreparedAudio, is_decoded, prepare
 from alta_transcription.engines.google_speech_config import GoogleSpeechConfig
 from alta_transcription.engines.google_speech_results import language_of, segments_of
@@ -130,8 +132,8 @@ def test_the_hash_changes_with_what_the_answer_depends_on() -> None:
     assert replace(CONFIG, project="other").hash == CONFIG.hash
 
 
-def prepared(path: Path, max_seconds: float = 60) -> PreparedAudio:
-    return prepare(Reporter(lambda _: None), path, path.with_name("prepared.flac"), max_seconds)
+def prepared(path: Path, max_seconds: float = 60, *, separate: bool = False) -> PreparedAudio:
+    return prepare(Reporter(lambda _: None), path, path.with_name("prepared.flac"), max_seconds, separate)
 
 
 def test_a_recording_of_sounds_that_google_takes_is_taken(tmp_path: Path, wav, pcm) -> None:
@@ -170,11 +172,50 @@ def test_preparing_stops_where_a_recording_becomes_too_long(tmp_path: Path, wav,
     assert refusal.value.code == "audio_too_long"
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6, 7, 8, 9])
+def test_the_channels_that_google_hears_by_themselves_lie_beside_each_other(tmp_path: Path, wav, count: int) -> None:
+    # Each at a loudness of its own, which is 0 in none of them.
+    samples = np.full((8000, count), 0.01) * (np.arange(count) + 1) * 32767
+    (tmp_path / "a.wav").write_bytes(wav(samples.astype("<i2").tobytes(), channels=count, rate=16000))
+
+    audio = prepared(tmp_path / "a.wav", separate=True)
+
+    assert audio.is_separate is (2 <= count <= 8)
+    assert audio.taken_as_it_is is (count == 1)
+    with open_recording(audio.flac) as flac:
+        assert flac.encoding.channels == (count if audio.is_separate else 1)
+        heard = [float(np.concatenate(list(track)).mean()) for track in tracks_of(audio.flac, flac.encoding.channels)]
+    expected = [0.01 * (number + 1) for number in range(count)] if audio.is_separate else [0.01 * (count + 1) / 2]
+    assert heard == pytest.approx(expected, abs=1e-3)
+    assert not prepared(tmp_path / "a.wav").is_separate
+
+
+def tracks_of(path: Path, count: int) -> Iterator[Iterator[np.ndarray]]:
+    for channel in range(count):
+        with open_recording(path) as recording:
+            yield recording.blocks(60, channel)
+
+
+def test_a_channel_that_is_heard_alone_is_told_from_the_others() -> None:
+    (segment,) = segments_of([result("hello", word("hello", 0, 1), end=1, channel_tag=2)], 5000, separate=True)
+
+    assert segment.speaker == "channel 2"
+
+
+def test_each_channel_is_asked_for_where_they_are_separate() -> None:
+    mode = type(CONFIG.recognition(None).features).MultiChannelMode
+
+    assert CONFIG.recognition(None).features.multi_channel_mode == mode.MULTI_CHANNEL_MODE_UNSPECIFIED
+    separate = CONFIG.recognition(None, separate=True).features
+    assert separate.multi_channel_mode == mode.SEPARATE_RECOGNITION_PER_CHANNEL
+    assert separate.enable_word_time_offsets
+
+
 def test_long_silence_is_told_while_it_is_decoded(tmp_path: Path, silent_flac) -> None:
     told: list[float] = []
     path = silent_flac(tmp_path / "silence.flac", 0.2)
 
-    audio = prepare(Reporter(lambda message: told.append(message.value)), path, tmp_path / "out.flac", 3600)
+    audio = prepare(Reporter(lambda message: told.append(message.value)), path, tmp_path / "out.flac", 3600, False)
 
     assert audio.silent
     assert audio.duration_ms == pytest.approx(720_000, abs=1000)

@@ -64,7 +64,7 @@ class GoogleSpeechEngine:
         Raises `EngineError`, and `UnavailableError` when Google or the bucket do not answer. Being cancelled leaves an
         operation at Google running, for the next call with the same `options.operations`.
         """
-        audio = await self._prepare(source.path, progress)
+        audio = await self._prepare(source.path, progress, separate=options.channels == "separate")
         try:
             # Silence would cost as much as speech.
             results = [] if audio.silent else await self._hear(source.path, audio, options, progress)
@@ -97,8 +97,9 @@ class GoogleSpeechEngine:
         """Close the connection to Google."""
         await self._api.close()
 
-    async def _prepare(self, path: Path, progress: Progress) -> PreparedAudio:
-        task = prepare_task(path, path.with_name("google.flac"), min(self._limits.max_audio_seconds, LONGEST_SECONDS))
+    async def _prepare(self, path: Path, progress: Progress, *, separate: bool) -> PreparedAudio:
+        longest = min(self._limits.max_audio_seconds, LONGEST_SECONDS)
+        task = prepare_task(path, path.with_name("google.flac"), longest, separate=separate)
         with worker_faults(NAME):
             try:
                 audio = await self._decoded(task, progress)
@@ -122,23 +123,28 @@ class GoogleSpeechEngine:
         with self._api.answering_for(options.language):
             files = await asyncio.to_thread(self._inline_files, path, audio)
             if files:
-                return await self._hear_at_once(files, options)
+                return await self._hear_at_once(files, options, separate=audio.is_separate)
             recording = _Recording.of(audio)
             await recording.keep(options.checkpoint)
             result = await self._batch.recognize(
-                audio.flac, options.language, options.operations, recording.percent(progress)
+                audio.flac,
+                options.language,
+                options.operations,
+                recording.percent(progress),
+                separate=audio.is_separate,
             )
             return self._accounted(result)
 
-    async def _hear_at_once(self, files: Sequence[Path], options: SpeechOptions) -> Sequence[Any]:
+    async def _hear_at_once(self, files: Sequence[Path], options: SpeechOptions, *, separate: bool) -> Sequence[Any]:
         file, *others = files
         try:
-            response = await self._api.recognize(await asyncio.to_thread(file.read_bytes), options.language)
+            content = await asyncio.to_thread(file.read_bytes)
+            response = await self._api.recognize(content, options.language, separate=separate)
         except InputError as error:
             if not others or error.code not in _REFUSED_ENCODING:
                 raise
             log.warning("google.original_refused", error=error.detail)
-            return await self._hear_at_once(others, options)
+            return await self._hear_at_once(others, options, separate=separate)
         self._account(response.metadata)
         return list(response.results)
 
@@ -150,7 +156,7 @@ class GoogleSpeechEngine:
         return [file for file in files if file.stat().st_size <= self._limits.inline_bytes]
 
     async def _transcription(self, results: Sequence[Any], recording: "_Recording") -> Transcription:
-        segments = await asyncio.to_thread(segments_of, results, recording.duration_ms)
+        segments = await asyncio.to_thread(segments_of, results, recording.duration_ms, separate=recording.is_separate)
         return Transcription(
             engine=self._info,
             language=language_of(results),
@@ -174,10 +180,11 @@ class _Recording:
 
     duration_ms: int
     damaged: bool
+    is_separate: bool = False
 
     @classmethod
     def of(cls, audio: PreparedAudio) -> "_Recording":
-        return cls(audio.duration_ms, audio.damaged)
+        return cls(audio.duration_ms, audio.damaged, audio.is_separate)
 
     @classmethod
     async def kept(cls, checkpoint: Checkpoint) -> "_Recording | None":

@@ -49,13 +49,15 @@ class SpeechApi(GoogleApi[speech_v2.SpeechAsyncClient]):
         super().__init__(API, client, FAULTS, limiter, patience)
         self.config = config
 
-    async def recognize(self, content: bytes, language: str | None) -> Any:
-        """Return the `RecognizeResponse` for a short recording.
+    async def recognize(self, content: bytes, language: str | None, *, separate: bool = False) -> Any:
+        """Return the `RecognizeResponse` for a short recording; with `separate` each channel is heard by itself.
 
         Raises `EngineError`, and `UnavailableError` for what may go better later.
         """
         request = speech_v2.RecognizeRequest(
-            recognizer=self.config.recognizer_name, config=self.config.recognition(language), content=content
+            recognizer=self.config.recognizer_name,
+            config=self.config.recognition(language, separate=separate),
+            content=content,
         )
         return speech_v2.RecognizeResponse.pb(await self._calls.call(self._client.recognize, request))
 
@@ -69,11 +71,11 @@ class SpeechApi(GoogleApi[speech_v2.SpeechAsyncClient]):
                 raise self._calls.refused(error) from error
             raise
 
-    async def begin(self, uri: str, language: str | None) -> str:
+    async def begin(self, uri: str, language: str | None, *, separate: bool = False) -> str:
         """Begin to transcribe the file at `uri` (gs://); return the name of the operation. Raises as `recognize`."""
         request = speech_v2.BatchRecognizeRequest(
             recognizer=self.config.recognizer_name,
-            config=self.config.recognition(language),
+            config=self.config.recognition(language, separate=separate),
             files=[speech_v2.BatchRecognizeFileMetadata(uri=uri)],
             recognition_output_config=speech_v2.RecognitionOutputConfig(
                 inline_response_config=speech_v2.InlineOutputConfig()

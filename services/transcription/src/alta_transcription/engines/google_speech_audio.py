@@ -1,12 +1,13 @@
 """What runs in a worker process before Google hears a recording: it is decoded once, to its end.
 
 That tells its true length, which decides how Google is asked and is what Google bills; whether there is any sound in
-it; and leaves a FLAC of 16 kHz mono for all that Google does not take as it is.
+it; and leaves a FLAC of 16 kHz, mono or with the channels that are heard by themselves, for all that Google does not
+take as it is.
 """
 
 import struct
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,38 +34,59 @@ _NOT_TAKEN_BRANDS = (b"3gp", b"3g2")
 _HEAD_BYTES = 64
 _MIN_RATE, _MAX_RATE = 8_000, 48_000
 _SILENCE = 1e-4  # 80 dB below full scale
+# How many channels Google transcribes each by itself; and FFmpeg's names of what a FLAC with so many has.
+_SEPARABLE = range(2, 9)
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _REPORT_SAMPLES = 300 * SAMPLE_RATE
 
 
 @dataclass(frozen=True)
 class PreparedAudio:
-    """A recording that was listened through. `taken_as_it_is`: Google decodes the original; else it is given `flac`."""
+    """A recording that was listened through. `taken_as_it_is`: Google decodes the original; else it is given `flac`.
+
+    `is_separate`: the FLAC has several channels, and each is to be heard by itself.
+    """
 
     flac: Path
     duration_ms: int
     taken_as_it_is: bool
     silent: bool
     damaged: bool
+    is_separate: bool
 
 
-def prepare_task(path: Path, flac: Path, max_seconds: float) -> Task:
+def prepare_task(path: Path, flac: Path, max_seconds: float, *, separate: bool) -> Task:
     """Return the task that decodes `path` into `flac`: it reports seconds and returns a `PreparedAudio`."""
-    return Task(f"{__name__}:prepare", {"path": path, "flac": flac, "max_seconds": max_seconds})
+    arguments = {"path": path, "flac": flac, "max_seconds": max_seconds, "separate": separate}
+    return Task(f"{__name__}:prepare", arguments)
 
 
-def prepare(report: Reporter, path: Path, flac: Path, max_seconds: float) -> PreparedAudio:
-    """Decode a recording. Raises `InputError`, `audio_too_long` as soon as more than `max_seconds` were heard."""
+def prepare(report: Reporter, path: Path, flac: Path, max_seconds: float, separate: bool) -> PreparedAudio:
+    """Decode a recording, with `separate` its channels beside each other where Google hears so many.
+
+    Raises `InputError`, `audio_too_long` as soon as more than `max_seconds` were heard.
+    """
     meter = _Meter(report)
-    with open_recording(path) as recording:
-        with _flac_writer(flac) as write:
-            for block in meter.watched(recording.blocks(max_seconds)):
+    with ExitStack() as opened:
+        recording = opened.enter_context(open_recording(path))
+        count = recording.encoding.channels if separate and recording.encoding.channels in _SEPARABLE else 1
+        if count == 1:
+            blocks = (block.reshape(1, -1) for block in recording.blocks(max_seconds))
+        else:
+            # Each gives one channel, of all that it decodes.
+            recordings = [recording, *(opened.enter_context(open_recording(path)) for _ in range(count - 1))]
+            tracks = [track.blocks(max_seconds, channel) for channel, track in enumerate(recordings)]
+            blocks = (np.stack(together) for together in zip(*tracks, strict=True))
+        with _flac_writer(flac, count) as write:
+            for block in meter.watched(blocks):
                 write(block)
         return PreparedAudio(
             flac=flac,
             duration_ms=round(meter.samples * 1000 / SAMPLE_RATE),
-            taken_as_it_is=not recording.damaged and _is_taken(recording.encoding, path),
+            taken_as_it_is=count == 1 and not recording.damaged and _is_taken(recording.encoding, path),
             silent=meter.peak < _SILENCE,
             damaged=recording.damaged,
+            is_separate=count > 1,
         )
 
 
@@ -120,7 +142,7 @@ class _Meter:
     def watched(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
         for block in blocks:
             if block.size:
-                self.samples += block.size
+                self.samples += block.shape[1]
                 self.peak = max(self.peak, float(np.abs(block).max()))
                 yield block
             if self.samples - self._reported >= _REPORT_SAMPLES:
@@ -130,16 +152,19 @@ class _Meter:
 
 
 class _FlacWriter:
-    def __init__(self, output: av.container.OutputContainer) -> None:
+    def __init__(self, output: av.container.OutputContainer, channels: int) -> None:
         self._output = output
-        self._stream = output.add_stream("flac", rate=SAMPLE_RATE, layout="mono")
+        self._layout = _LAYOUTS[channels]
+        self._stream = output.add_stream("flac", rate=SAMPLE_RATE, layout=self._layout)
         self._written = 0
 
     def __call__(self, block: Samples) -> None:
-        frame = av.AudioFrame.from_ndarray((block * 32767).astype(np.int16).reshape(1, -1), format="s16", layout="mono")
+        # Sample by sample, all channels of each.
+        samples = (block.T * 32767).astype(np.int16).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout=self._layout)
         frame.sample_rate = SAMPLE_RATE
         frame.pts = self._written
-        self._written += block.size
+        self._written += block.shape[1]
         self._output.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
@@ -147,8 +172,8 @@ class _FlacWriter:
 
 
 @contextmanager
-def _flac_writer(path: Path) -> Iterator[_FlacWriter]:
+def _flac_writer(path: Path, channels: int) -> Iterator[_FlacWriter]:
     with av.open(str(path), "w", format="flac") as output:
-        writer = _FlacWriter(output)
+        writer = _FlacWriter(output, channels)
         yield writer
         writer.finish()

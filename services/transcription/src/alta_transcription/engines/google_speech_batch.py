@@ -1,6 +1,6 @@
 """Long recordings: copied to Cloud Storage and transcribed there by an operation that outlives this process."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,12 @@ class BatchRecognizer:
         self._api = api
         self._bucket = bucket
 
-    async def recognize(self, flac: Path, language: str | None, operations: Operations, percent: Percent) -> Any:
+    async def recognize(
+        self, flac: Path, language: str | None, operations: Operations, percent: Percent, *, separate: bool = False
+    ) -> Any:
         """Return Google's `BatchRecognizeFileResult` for the recording; `percent` hears how far it has come.
+
+        With `separate` each of its channels is heard by itself.
 
         An operation that an earlier process has begun is waited for, not begun again. Raises `EngineError`, and
         `UnavailableError` for what may go better later. Being cancelled leaves the operation running.
@@ -39,7 +43,7 @@ class BatchRecognizer:
         resumed = await self.resume(operations, percent)
         if resumed is not None:
             return resumed
-        begun = await self._begin(flac, language, operations)
+        begun = await self._begin(flac, lambda uri: self._api.begin(uri, language, separate=separate), operations)
         return await self._outcome_of(begun, operations, percent)
 
     async def resume(self, operations: Operations, percent: Percent) -> Any | None:
@@ -63,12 +67,14 @@ class BatchRecognizer:
             await operations.clear(_PART)
         await self._bucket.delete_below(operations.folder)
 
-    async def _begin(self, flac: Path, language: str | None, operations: Operations) -> RemoteOperation:
+    async def _begin(
+        self, flac: Path, beginning: Callable[[str], Coroutine[Any, Any, str]], operations: Operations
+    ) -> RemoteOperation:
         key = f"{operations.folder}/{_NAME}"
         uri = self._bucket.uri_of(key)
         try:
             await self._bucket.put_file(key, flac, "audio/flac")
-            return await self._api.operations.begin(self._api.begin(uri, language), operations, _PART, (uri,))
+            return await self._api.operations.begin(beginning(uri), operations, _PART, (uri,))
         except Exception:
             await self._remove_input(operations)
             raise

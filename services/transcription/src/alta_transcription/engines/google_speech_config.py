@@ -70,13 +70,13 @@ class GoogleSpeechConfig:
         features = RecognitionFeatures.to_dict(_features())
         return hashlib.sha256(orjson.dumps([settings, features], option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
-    def recognition(self, language: str | None) -> RecognitionConfig:
-        """Return what to ask for a recording in `language`; None: in the operator's."""
+    def recognition(self, language: str | None, *, separate: bool = False) -> RecognitionConfig:
+        """Return what to ask for a recording in `language`; None: in the operator's. Of its channels each, or one."""
         return RecognitionConfig(
             auto_decoding_config=AutoDetectDecodingConfig(),
             model=self.model,
             language_codes=[self._with_region(language or self.language)],
-            features=_features(),
+            features=_features(separate=separate),
         )
 
     def _with_region(self, language: str) -> str:
@@ -88,7 +88,11 @@ class GoogleSpeechConfig:
         return language if region is None else f"{language.lower()}-{region}"
 
 
-def _features() -> RecognitionFeatures:
+def _features(*, separate: bool = False) -> RecognitionFeatures:
+    modes = RecognitionFeatures.MultiChannelMode
     return RecognitionFeatures(
-        enable_word_time_offsets=True, enable_word_confidence=True, enable_automatic_punctuation=True
+        enable_word_time_offsets=True,
+        enable_word_confidence=True,
+        enable_automatic_punctuation=True,
+        multi_channel_mode=modes.SEPARATE_RECOGNITION_PER_CHANNEL if separate else None,
     )

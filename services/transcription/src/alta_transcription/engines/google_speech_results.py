@@ -16,18 +16,19 @@ from alta_common.contracts.results import Segment, SpokenWord
 _DOUBTFUL_BELOW = 0.5
 
 
-def segments_of(results: Sequence[Any], duration_ms: int) -> list[Segment]:
+def segments_of(results: Sequence[Any], duration_ms: int, *, separate: bool = False) -> list[Segment]:
     """Return the segments of `SpeechRecognitionResult` messages in the order of their time.
 
-    Times lie within the recording, and no word ends before it begins, whatever the service says.
+    With `separate` each says which channel it comes from, even if only one of them has said something. Times lie within
+    the recording, and no word ends before it begins, whatever the service says.
     """
-    channels = {result.channel_tag for result in results}
+    tells_channels = separate or len({result.channel_tag for result in results}) > 1
     segments: list[Segment] = []
     ends: dict[int, int] = {}
     for result in results:
         if not result.alternatives or not result.alternatives[0].transcript.strip():
             continue
-        speaker = f"channel {result.channel_tag}" if len(channels) > 1 else None
+        speaker = f"channel {result.channel_tag}" if tells_channels else None
         begin_ms = ends.get(result.channel_tag, 0)
         end_ms = max(begin_ms, min(_milliseconds(result.result_end_offset) or duration_ms, duration_ms))
         segments += _segments_of_result(result.alternatives[0], begin_ms, end_ms, speaker)
