@@ -17,6 +17,8 @@ from faults_verdict import Written
 
 SCHEMA = "projects"
 UNHEARD = "projects.unheard.v1"
+LATER = "later"
+"""The name of events that are to go out later; all others have their number."""
 _STALLED_SECONDS = 180
 
 _INSERT = """
@@ -45,9 +47,19 @@ FROM wanted ORDER BY n
 """
 
 _WRITTEN = """
-SELECT event_id, aggregate_id, (convert_from(body, 'UTF8')::jsonb #>> '{data,name}')::integer AS number
+SELECT event_id, aggregate_id,
+    CASE WHEN deliver_at IS NULL THEN (convert_from(body, 'UTF8')::jsonb #>> '{data,name}')::integer END AS number,
+    extract(epoch FROM greatest(created_at, deliver_at))::float8 AS due_at
 FROM projects.outbox_event
 WHERE octet_length(body) <= $1 AND exchange = 'projects.events' AND routing_key <> $2 ORDER BY id
+"""
+
+# Not waiting any more, not parked, and not due. (Only among the last ones: it is asked often.)
+_TOO_EARLY = """
+SELECT e.event_id FROM projects.outbox_event e
+WHERE e.deliver_at > clock_timestamp() AND e.id > (SELECT last_value FROM projects.outbox_event_id_seq) - 20000
+  AND NOT EXISTS (SELECT FROM projects.outbox_pending p WHERE p.shard = e.shard AND p.id = e.id)
+  AND NOT EXISTS (SELECT FROM projects.outbox_parked p WHERE p.id = e.id)
 """
 
 _SESSIONS = """
@@ -115,6 +127,10 @@ class OutboxDatabase(Database):
     async def written(self) -> list[Written]:
         """Return every good event that was committed, in the order of ids."""
         return [Written(*row) for row in await self.fetch(_WRITTEN, MAX_EVENT_BYTES, UNHEARD)]
+
+    async def too_early(self) -> set[UUID]:
+        """Return events that have gone out already, although their time has not come."""
+        return {row["event_id"] for row in await self.fetch(_TOO_EARLY)}
 
     async def parked(self) -> set[UUID]:
         """Return the ids of parked events."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from uuid import UUID
 
+from alta_common.db.lost import CONNECTION_ERRORS
 from alta_common.ids import new_id
 from alta_common.messaging.topology import declare_topology
 from alta_common.testing import eventually
@@ -78,6 +79,7 @@ class Scenario:
         self._outcome = Outcome()
         self._arrived: list[UUID] = []
         self._heard_late: list[UUID] = []
+        self._too_early: set[UUID] = set()
         self._struck_at = 0
         """The last id when the last strike was over: nothing above it can have been repeated by that."""
 
@@ -85,6 +87,7 @@ class Scenario:
         """Take the steps, let everything arrive, and judge. `tell` hears of each step taken."""
         await self.start_relays()
         self.writers.start()
+        self._watching = asyncio.ensure_future(self._watch())
         events = self._size.events
         for number, step in enumerate(steps):
             self.writers.allow(events * (number + 1) // len(steps))
@@ -97,7 +100,15 @@ class Scenario:
             tell(await self.strike(step))
         await self._written(events)
         await self.writers.stop()
+        self._watching.cancel()
         return await self.settle()
+
+    async def _watch(self) -> None:
+        """Note what goes out before its time. What goes out only a moment too early is not seen."""
+        while True:
+            with suppress(*CONNECTION_ERRORS):
+                self._too_early |= await self.database.too_early()
+            await asyncio.sleep(0.3)
 
     async def drain(
         self, backlog: int, steps: Sequence[Step], tell: Callable[[Happened], None] = lambda _: None
@@ -173,6 +184,8 @@ class Scenario:
             also_expected=self._heard_late,
             allowed_duplicates=excused + batch * sum(one.relays_hit for one in happened),
         )
+        if self._too_early:
+            verdict.problems.append(f"{len(self._too_early)} before their time: {sorted(self._too_early)[:3]}")
         verdict.problems += too_many_copies(happened, self._arrived, batch, excused)
         return verdict
 

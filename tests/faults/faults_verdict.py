@@ -5,14 +5,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+# Seconds: a statement that waits for a lock knows the time of its start, and may see what was committed since.
+_SAME_MOMENT = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An event that was committed: the `number`-th of its aggregate, from 1."""
+    """An event that was committed: the `number`-th of its aggregate, from 1; one that was scheduled has no number."""
 
     event_id: UUID
     aggregate_id: UUID
-    number: int
+    number: int | None
+    due_at: float = 0.0
+    """Seconds of the database's clock, from when on it may go out: when it was written, or as it was scheduled."""
 
 
 @dataclass
@@ -47,6 +52,7 @@ def judge(
         *_some("unknown", there - wanted),
         *_some("not numbered without gaps in the outbox", _gaps(written)),
         *_some("before an earlier event of their aggregate", _inversions(known, first_arrivals)),
+        *_some("after a later event, although their time had come", _overtaken(written, first_arrivals)),
     ]
     if verdict.duplicates > allowed_duplicates:
         verdict.problems.append(f"{verdict.duplicates} duplicates, {allowed_duplicates} are allowed")
@@ -58,7 +64,7 @@ def _inversions(known: dict[UUID, Written], first_arrivals: Sequence[UUID]) -> l
     inverted: list[UUID] = []
     for event_id in first_arrivals:
         event = known.get(event_id)
-        if event is None:
+        if event is None or event.number is None:
             continue
         if event.number < highest[event.aggregate_id]:
             inverted.append(event_id)
@@ -66,11 +72,32 @@ def _inversions(known: dict[UUID, Written], first_arrivals: Sequence[UUID]) -> l
     return inverted
 
 
+def _overtaken(written: Sequence[Written], first_arrivals: Sequence[UUID]) -> list[UUID]:
+    """Return scheduled events that were due, and came after one that was written and due later than they were."""
+    place = {event_id: number for number, event_id in enumerate(first_arrivals)}
+    by_aggregate: dict[UUID, list[Written]] = defaultdict(list)
+    for event in written:
+        if event.event_id in place:
+            by_aggregate[event.aggregate_id].append(event)
+    return [
+        event.event_id
+        for events in by_aggregate.values()
+        for position, event in enumerate(events)
+        if event.number is None
+        and any(
+            later.due_at > event.due_at + _SAME_MOMENT and place[later.event_id] < place[event.event_id]
+            for later in events[position + 1 :]
+        )
+    ]
+
+
 def _gaps(written: Sequence[Written]) -> list[UUID]:
     """Return aggregates whose events, by id, are not numbered 1, 2, 3…: then the writers of the test are wrong."""
     last: dict[UUID, int] = defaultdict(int)
     wrong: dict[UUID, None] = {}
     for event in written:
+        if event.number is None:
+            continue
         if event.number != last[event.aggregate_id] + 1:
             wrong[event.aggregate_id] = None
         last[event.aggregate_id] = event.number

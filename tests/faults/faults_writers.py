@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from random import Random
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from alta_common.clock import utc_now
 from alta_common.contracts.projects import ProjectCreated
 from alta_common.db.engine import create_engine, create_sessions
 from alta_common.db.lost import CONNECTION_ERRORS
@@ -17,7 +19,7 @@ from alta_common.errors import UnavailableError
 from alta_common.ids import new_id
 from alta_common.outbox import Outbox, OutboxWakeup
 from alta_common.testing.postgres import FreshDatabase
-from faults_outbox import SCHEMA
+from faults_outbox import LATER, SCHEMA
 
 _LOST = (*CONNECTION_ERRORS, SQLAlchemyError, UnavailableError)
 _BURST = 300
@@ -103,16 +105,23 @@ class Writers:
                 await self._more.wait()
             chosen = rng.sample(self.aggregates, rng.randint(1, 8))
             pause = rng.choices([0, rng.uniform(0, 0.3), rng.uniform(0.5, 3)], [80, 17, 3])[0]
+            later = rng.choices([None, timedelta(seconds=rng.uniform(0.5, 2))], [90, 10])[0]
+            count, ends_well = rng.randint(1, 3), rng.random() > 0.1
             try:
-                events = await self._transact(chosen, rng.randint(1, 3), pause=pause, ends_well=rng.random() > 0.1)
+                events = await self._transact(chosen, count, pause=pause, ends_well=ends_well, later=later)
                 self.written += events
             except _ChangedItsMindError:
                 continue
             except _LOST:
                 await asyncio.sleep(0.1)
 
-    async def _transact(self, chosen: Sequence[UUID], count: int, *, pause: float, ends_well: bool) -> int:
-        """Write `count` events for each of the chosen aggregates, half of them after a pause; return how many."""
+    async def _transact(
+        self, chosen: Sequence[UUID], count: int, *, pause: float, ends_well: bool, later: timedelta | None = None
+    ) -> int:
+        """Write `count` events for each of the chosen aggregates, half of them after a pause; return how many.
+
+        With `later` also one for each that is to go out that much later.
+        """
         async with self._sessions.begin() as session:
             rows = (await session.execute(_NUMBER, {"ids": list(chosen), "count": count})).all()
             events = [
@@ -124,7 +133,12 @@ class Writers:
             if pause:
                 await asyncio.sleep(pause)
             await self._outbox.add(session, *events[len(events) // 2 :])
+            # Last, so that it is committed before its time comes.
+            scheduled: list[ProjectCreated] = []
+            if later is not None:
+                scheduled = [ProjectCreated(project_id=row.id, name=LATER, created_by=new_id()) for row in rows]
+                await self._outbox.add(session, *scheduled, deliver_at=utc_now() + later)
             if not ends_well:
                 raise _ChangedItsMindError
-        self.acknowledged.update(event.event_id for event in events)
+        self.acknowledged.update(event.event_id for event in (*events, *scheduled))
         return len(events)

@@ -54,6 +54,19 @@ def test_a_gap_in_the_outbox_is_found() -> None:
     assert "without gaps" in problems[0]
 
 
+def test_a_scheduled_event_has_its_place_among_those_that_are_due_after_it() -> None:
+    scheduled = Written(new_id(), AGGREGATE, None, due_at=10)
+    before, after = Written(new_id(), AGGREGATE, 1, due_at=9), Written(new_id(), AGGREGATE, 2, due_at=11)
+    events = [scheduled, before, after]
+
+    def problems(*arrived: Written) -> list[str]:
+        return judge(events, [], [event.event_id for event in arrived], allowed_duplicates=0).problems
+
+    assert not problems(before, scheduled, after)
+    assert not problems(scheduled, before, after)
+    assert "although their time had come" in problems(before, after, scheduled)[0]
+
+
 def struck(kind: Kind, arrived: int, hit: int, *, alone: bool = True, excused: int = 0) -> Happened:
     return Happened((kind,), 0, 0, 0, Before(arrived, excused=excused, alone=alone), hit)
 
