@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import repeat, takewhile
 from typing import Protocol
 from uuid import UUID
 
@@ -63,6 +63,9 @@ class Ledger:
         """As `confirmed`."""
         self._first = 1
         self._returned: dict[int, str] = {}
+        # Tags by event, of what was sent up to a tag; kept only where something comes back.
+        self._tags: dict[UUID, list[int]] = {}
+        self._indexed = 0
 
     def enter(self, events: Sequence[PendingEvent], sent: Sent) -> None:
         """Note what is sent next."""
@@ -97,8 +100,11 @@ class Ledger:
             event_id = UUID(message_id)
         except ValueError:
             raise ProtocolError(f"a message came back that we never sent: {message_id!r}") from None
-        for tag, (event, _) in self.unconfirmed.items():
-            if tag not in self._returned and event.event_id == event_id:
+        self._index()
+        tags = self._tags.get(event_id)
+        while tags:
+            tag = tags.pop(0)
+            if tag in self.unconfirmed:
                 self._returned[tag] = reason
                 return
         # Whichever it was, its ack would be taken for a confirm.
@@ -110,6 +116,17 @@ class Ledger:
         self.unconfirmed.clear()
         return entries
 
+    def _index(self) -> None:
+        """Note the tags of what was sent since the last time. Each is looked at once, or twice."""
+        if len(self._tags) > 2 * len(self.unconfirmed):
+            self._tags.clear()
+            self._indexed = 0
+        new = list(takewhile(self._indexed.__lt__, reversed(self.unconfirmed)))
+        for tag in reversed(new):
+            if tag not in self._returned:
+                self._tags.setdefault(self.unconfirmed[tag][0].event_id, []).append(tag)
+        self._indexed = self.last
+
     def _meant(self, tag: int, multiple: bool) -> Iterable[int]:
         if tag > self.last:
             raise ProtocolError(f"a confirm of message {tag}, but only {self.last} were sent")
@@ -117,4 +134,7 @@ class Ledger:
             return (tag,)
         # Tag 0 with the flag means all that are out.
         first, self._first = self._first, max(self._first, (tag or self.last) + 1)
+        if self._first - first > len(self.unconfirmed):
+            # Most were confirmed one by one meanwhile.
+            return list(takewhile(self._first.__gt__, self.unconfirmed))
         return range(first, self._first)
