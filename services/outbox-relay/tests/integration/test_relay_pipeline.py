@@ -182,6 +182,31 @@ async def test_what_is_in_memory_is_bounded_and_every_shard_has_its_part(session
     assert all(count > 0 for count in lanes.buffered)
 
 
+async def test_a_due_event_comes_after_earlier_ones_that_are_not_read_yet(session: OutboxSession, writer) -> None:
+    project = new_id()
+    busy = next(one for one in iter(new_id, None) if shard_of(one) == shard_of(project))
+    await writer.write(*(writer.event("busy", busy) for _ in range(BUFFER_EVENTS)))
+    await writer.write(writer.event("first", project))
+    await writer.write(writer.event("due", project), deliver_at=utc_now())
+    await writer.write(writer.event("last", project))
+    lanes = Lanes()
+    reader = Reader(session, lanes, LowWater(session), poll_seconds=1)
+    reader.serve(range(SHARDS))
+
+    order: list[int] = []
+    while len(order) < 3:
+        await reader.read()
+        reader.look_at(0)
+        await reader.look()
+        sent = lanes.take(BUFFER_EVENTS)
+        order += [event.id for event in sent if event.aggregate_id == project]
+        lanes.confirm(sent)
+        await session.delete(sent)
+        lanes.struck_out(sent)
+
+    assert order == sorted(order)
+
+
 async def test_what_is_due_takes_no_more_memory_than_anything_else(session: OutboxSession, writer) -> None:
     await writer.write(*(writer.event("due") for _ in range(2 * BUFFER_EVENTS)), deliver_at=utc_now())
     lanes = Lanes()

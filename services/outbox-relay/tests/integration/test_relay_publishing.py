@@ -93,18 +93,6 @@ async def test_a_scheduled_event_waits_for_its_time_and_holds_up_nobody(relay, w
     await eventually(lambda: _names(observed, ["now", "later"]))
 
 
-async def test_a_due_event_comes_after_earlier_ones_that_still_wait(run_relay, tables, writer, observed) -> None:
-    project = new_id()
-    await writer.write(*(writer.event(str(number), project) for number in range(600)))
-    await writer.write(writer.event("600", project), deliver_at=utc_now())
-    await writer.write(writer.event("601", project))
-
-    async with run_relay():
-        await eventually(writer.is_empty)
-
-    assert await observed.names() == [str(number) for number in range(602)]
-
-
 async def test_nothing_that_is_written_after_its_time_overtakes_a_scheduled_event(
     run_relay, tables, engine, writer, observed
 ) -> None:
