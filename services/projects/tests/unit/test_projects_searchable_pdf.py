@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pikepdf
+import pypdf
 import pytest
 from pikepdf import Array, Dictionary, Name, Pdf
 
@@ -91,6 +92,21 @@ def test_what_the_page_says_itself_is_not_said_twice(make: Any, scans: Any) -> N
     made = scans.searchable(original, make.page(make.line("Scanned words", 0.3), stamp))
 
     assert scans.words(made) == Counter(["Scanned", "words", "EXHIBIT", "7"])
+
+
+def test_what_the_page_says_beyond_the_first_plane_is_not_said_twice(make: Any, scans: Any) -> None:
+    original = scans.original(content=b"BT /F1 12 Tf 60 20 Td (AB) Tj ET")
+    cmap = b"<00> <ff> endcodespacerange 2 beginbfchar <41> <D835DC00> <42> <D83DDE00> endbfchar"
+    with Pdf.open(original, allow_overwriting_input=True) as pdf:
+        pdf.pages[0].Resources.Font.F1.ToUnicode = pdf.make_stream(b"1 begincodespacerange " + cmap)
+        pdf.save(original)
+    word = Word(text="\U0001d400\U0001f600", confidence=None, box=(0.19, 0.92, 0.27, 0.96))
+    line = Line(text=word.text, confidence=None, box=word.box, words=[word])
+
+    made = scans.searchable(original, make.page(make.line("Scanned words", 0.3), line))
+
+    # pdfium leaves out what stands in one place twice; others don't.
+    assert pypdf.PdfReader(made).pages[0].extract_text().count("\U0001d400") == 1
 
 
 def test_what_is_no_page_belongs_to_the_original(make: Any, scans: Any) -> None:

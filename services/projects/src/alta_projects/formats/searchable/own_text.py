@@ -15,6 +15,7 @@ from alta_projects.formats.searchable.placement import PageSpace
 
 # The reader of the page may have misread a letter or two of what stands there.
 _SAME = 0.6
+_FIRST_HALVES, _SECOND_HALVES = range(0xD800, 0xDC00), range(0xDC00, 0xE000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def own_text(page: Any, space: PageSpace) -> OwnText:
         visible = []
         has_invisible = False
         for i in range(pdfium.FPDFText_CountChars(text_page)):
-            code = pdfium.FPDFText_GetUnicode(text_page, i)
+            code = _character(text_page, i)
             item = pdfium.FPDFText_GetTextObject(text_page, i)
             if not item:  # a space or a line's end that pdfium has added
                 continue
@@ -53,6 +54,15 @@ def own_text(page: Any, space: PageSpace) -> OwnText:
     finally:
         text_page.close()
     return OwnText(sorted(visible), has_invisible)
+
+
+def _character(text_page: Any, index: int) -> int:
+    """Return the code point at a position of pdfium's, which counts in UTF-16; 0 for the second half of one."""
+    code = int(pdfium.FPDFText_GetUnicode(text_page, index))
+    if code in _FIRST_HALVES:
+        second = int(pdfium.FPDFText_GetUnicode(text_page, index + 1))
+        return 0x10000 + ((code - _FIRST_HALVES.start) << 10) + (second - _SECOND_HALVES.start)
+    return 0 if code in _SECOND_HALVES else code
 
 
 def _middle(text_page: Any, index: int) -> tuple[float, float]:
