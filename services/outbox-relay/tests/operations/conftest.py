@@ -130,7 +130,10 @@ class Broker:
     async def bury_undecodable(self, queue: str, message_id: str) -> None:
         """Put a message there that no client library lets one write: its timestamp counts microseconds."""
         moment = datetime.fromtimestamp(1_700_000_000, UTC)
-        properties = commands.Basic.Properties(message_id=message_id, message_type="PROJECT_CREATED", timestamp=moment)
+        # With a priority of 0, as what the client library writes: else RabbitMQ 4.3 puts it before that.
+        properties = commands.Basic.Properties(
+            message_id=message_id, message_type="PROJECT_CREATED", timestamp=moment, priority=0
+        )
         frames = (
             commands.Basic.Publish(exchange="", routing_key=f"{queue}.dead"),
             ContentHeader(body_size=2, properties=properties),
