@@ -143,7 +143,7 @@ def _has_trusted_text(text: PdfText, page: Any) -> bool:
 
 
 def _letters_in(text: str) -> int:
-    return sum(character.isalnum() for character in text)
+    return sum(map(str.isalnum, text))
 
 
 def _runs_leftwards(text: str) -> bool:
