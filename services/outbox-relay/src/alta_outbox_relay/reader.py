@@ -83,6 +83,7 @@ class Reader:
             self._due.discard(shard)
             self._next_due.pop(shard, None)
         self.wake()
+        self._look_at = 0.0
 
     def replayed(self, first: int = 1) -> None:
         """Read from this id on again: old events were put back, or released."""
@@ -174,8 +175,7 @@ class Reader:
         after = {shard: self._after(shard) for shard, limit in limits.items() if limit > 0}
         if self._from_start_seconds > _SLOW_SECONDS:
             self._keep_one_unread(after)
-        now = time.monotonic()
-        due = self._due.union(shard for shard, moment in self._next_due.items() if moment <= now)
+        due = self._may_have_due(after)
         # What is due may be anywhere.
         starts = {shard: 0 if shard in due else start for shard, start in after.items()}
         lowest = min(starts.values())
@@ -184,6 +184,13 @@ class Reader:
             if number > lowest and number > starts.get(shard, math.inf):
                 known[shard].append(number)
         return [Wanted(shard, start, limits[shard], known[shard], shard in due) for shard, start in after.items()]
+
+    def _may_have_due(self, shards: Iterable[int]) -> set[int]:
+        """Return where something may be due; everywhere when it is long since it was time to look (an outage)."""
+        now = time.monotonic()
+        if now > self._look_at + _LOOK_SECONDS:
+            return set(shards)
+        return self._due.union(shard for shard, moment in self._next_due.items() if moment <= now)
 
     def _keep_one_unread(self, after: dict[int, int]) -> None:
         """Of shards that are read from their start, keep one, another each time.

@@ -207,6 +207,23 @@ async def test_a_due_event_comes_after_earlier_ones_that_are_not_read_yet(sessio
     assert order == sorted(order)
 
 
+async def test_a_new_owner_reads_what_became_due_before_it_came(session: OutboxSession, writer) -> None:
+    project = new_id()
+    await writer.write(writer.event("due", project), deliver_at=utc_now())
+    await writer.write(writer.event("later", project))
+    lanes = Lanes()
+    reader = Reader(session, lanes, LowWater(session), poll_seconds=1)
+    reader.serve(range(SHARDS))
+
+    # Before it has looked.
+    while not lanes.ready:
+        await reader.read()
+    (first,) = lanes.take(5)
+
+    assert first.id == min(lanes.known)
+    assert len(lanes.known) == 2
+
+
 async def test_what_is_due_takes_no_more_memory_than_anything_else(session: OutboxSession, writer) -> None:
     await writer.write(*(writer.event("due") for _ in range(2 * BUFFER_EVENTS)), deliver_at=utc_now())
     lanes = Lanes()
