@@ -110,7 +110,8 @@ def transcribe(
     begin = begin or Seam()
     job = _Job(report, _listener(config), language, begin)
     with open_recording(path) as recording:
-        job.channels = 1 if channel is None else recording.encoding.channels
+        # None where it is known only after decoding.
+        job.channels = 1 if channel is None else max(1, recording.encoding.channels)
         for job.total_seconds in _lengths_of(recording, max_seconds):
             job.live()
     # A second opening, because what was decoded to find the length cannot be decoded again.
