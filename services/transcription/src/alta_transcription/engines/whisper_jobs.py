@@ -110,7 +110,7 @@ def transcribe(
     begin = begin or Seam()
     job = _Job(report, _listener(config), language, begin)
     with open_recording(path) as recording:
-        # None where it is known only after decoding.
+        # FFmpeg says 0 where only decoding tells.
         job.channels = 1 if channel is None else max(1, recording.encoding.channels)
         for job.total_seconds in _lengths_of(recording, max_seconds):
             job.live()
