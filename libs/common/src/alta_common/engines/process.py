@@ -1,6 +1,7 @@
 """Running a process whose worker processes hold an engine."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import structlog
 
@@ -31,19 +32,19 @@ async def work_until_stopped(
     engine cannot be started; its message names `setting`, which chooses the engine.
     """
     await internal.start()
-    try:
+    async with AsyncExitStack() as stack:
+        # The last first, and each of them whatever becomes of the others.
+        stack.push_async_callback(internal.stop)
+        stack.push_async_callback(publisher.stop)
+        stack.push_async_callback(pool.close)
         if abandoned := await asyncio.to_thread(remove_abandoned, folder_prefix(service)):
             log.info("folders.abandoned_removed", count=abandoned)
         await _start(pool, setting)
         await publisher.start()
+        stack.push_async_callback(app.stop)
+        stack.callback(internal.mark_draining)
         await app.start()
         await until_stopped()
-        internal.mark_draining()
-        await app.stop()
-    finally:
-        await pool.close()
-        await publisher.stop()
-        await internal.stop()
 
 
 async def _start(pool: WorkerPool, setting: str) -> None:
