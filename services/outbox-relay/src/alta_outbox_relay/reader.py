@@ -94,9 +94,10 @@ class Reader:
 
     def released(self, event: PendingEvent) -> None:
         """Read what is behind this event of its aggregate: it was passed over while the event had failed."""
-        self._sweep_back(event.shard, event.id - 1)
-        self._more.add(event.shard)
-        self._due.add(event.shard)
+        if event.shard in self._shards:
+            self._sweep_back(event.shard, event.id - 1)
+            self._more.add(event.shard)
+            self._due.add(event.shard)
 
     def wake(self) -> None:
         """There may be something to read."""

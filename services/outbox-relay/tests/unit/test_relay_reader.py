@@ -270,3 +270,15 @@ async def test_whatever_becomes_visible_when_nothing_is_missed_or_overtaken(seed
             overtaken = [one for one in numbers[place:] if one < number]
             assert all(relay.outbox.may_overtake(number, one) for one in overtaken)
     assert {event.id for event in relay.arrived} | relay.outbox.parked.keys() == relay.outbox.committed.keys()
+
+
+async def test_a_shard_that_is_leaving_is_not_read_for_what_failed_in_it() -> None:
+    relay = Relay(seed=1)
+    relay.is_closing = True
+    relay.reader.serve([0])
+    await relay.reader.read()
+    assert not relay.reader.can_read()
+
+    relay.reader.released(Row(1, aggregate=1).event())
+
+    assert not relay.reader.can_read()
