@@ -87,28 +87,39 @@ class Scenario:
         """Take the steps, let everything arrive, and judge. `tell` hears of each step taken."""
         await self.start_relays()
         self.writers.start()
-        self._watching = asyncio.ensure_future(self._watch())
-        events = self._size.events
-        for number, step in enumerate(steps):
-            self.writers.allow(events * (number + 1) // len(steps))
-            if self._rng.random() < 0.5:
-                await self._nothing_to_repeat()
-            # Somewhere within this step's part of the events; the rest of them is written meanwhile.
-            await self._written(int(events * (number + self._rng.uniform(0.1, 0.9)) / len(steps)))
-            if self._rng.random() < 0.5:
-                await self.writers.burst(self._rng)
-            tell(await self.strike(step))
-        await self._written(events)
+        async with self._watched():
+            for number, step in enumerate(steps):
+                await self._in_the_middle_of(number, len(steps))
+                tell(await self.strike(step))
+            await self._written(self._size.events)
         await self.writers.stop()
-        self._watching.cancel()
         return await self.settle()
 
-    async def _watch(self) -> None:
-        """Note what goes out before its time. What goes out only a moment too early is not seen."""
-        while True:
-            with suppress(*CONNECTION_ERRORS):
-                self._too_early |= await self.database.too_early()
-            await asyncio.sleep(0.3)
+    async def _in_the_middle_of(self, number: int, steps: int) -> None:
+        """Return somewhere within this step's part of the events; the rest of them is written meanwhile."""
+        events = self._size.events
+        self.writers.allow(events * (number + 1) // steps)
+        if self._rng.random() < 0.5:
+            await self._nothing_to_repeat()
+        await self._written(int(events * (number + self._rng.uniform(0.1, 0.9)) / steps))
+        if self._rng.random() < 0.5:
+            await self.writers.burst(self._rng)
+
+    @asynccontextmanager
+    async def _watched(self) -> AsyncIterator[None]:
+        """Note meanwhile what goes out before its time. What goes out only a moment too early is not seen."""
+
+        async def watch() -> None:
+            while True:
+                with suppress(*CONNECTION_ERRORS):
+                    self._too_early |= await self.database.too_early()
+                await asyncio.sleep(0.3)
+
+        watching = asyncio.ensure_future(watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
 
     async def drain(
         self, backlog: int, steps: Sequence[Step], tell: Callable[[Happened], None] = lambda _: None
