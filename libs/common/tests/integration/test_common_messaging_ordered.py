@@ -170,6 +170,24 @@ async def test_a_stop_does_not_wait_for_what_waits_and_the_next_goes_on_in_order
     assert book.done[document] == [1, 2, 3, 4, 5]
 
 
+async def test_the_next_process_goes_on_after_what_the_one_before_gives_back(
+    rabbitmq_url: str, book: Book, publisher: EventPublisher
+) -> None:
+    document = new_id()
+    book.gate.clear()
+    async with consuming(rabbitmq_url, book, 1) as replaced, consuming(rabbitmq_url, book, 1):
+        await publish(publisher, [document], range(1, 21))
+        await eventually(lambda: book.tries[document] == [1])
+        stopping = asyncio.create_task(replaced.stop())
+        # As long as the broker would need to give the other one what comes after that which is held.
+        await asyncio.sleep(0.5)
+        book.gate.set()
+        await stopping
+        await eventually(lambda: 20 in book.done[document])
+
+    assert book.done[document] == list(range(1, 21))
+
+
 class OtherProcess:
     """A process with the same ordered consumer."""
 

@@ -187,7 +187,8 @@ class ConsumerApp:
                 suspects=self._suspects,
                 stopping=self._stopping,
             )
-            subscriptions.add(partition_of(queue, number), prefetch, self._delivering(queue, in_order.run))
+            deliver = self._delivering(queue, in_order.run)
+            subscriptions.add(partition_of(queue, number), prefetch, deliver, in_order=True)
         self._move(subscriptions, consumer, queue)
 
     def _move(self, subscriptions: Subscriptions, consumer: Consumer, queue: str) -> None:

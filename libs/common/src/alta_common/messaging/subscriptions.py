@@ -15,6 +15,7 @@ from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 from faststream.rabbit.message import RabbitMessage
+from faststream.rabbit.subscriber.usecase import RabbitSubscriber
 
 from alta_common.messaging.broker import RECONNECT_SECONDS, close, named
 
@@ -38,10 +39,15 @@ class Subscriptions:
             logger=None,
         )
         self._connection: AbstractRobustConnection | None = None
+        self._in_order: set[RabbitSubscriber] = set()
         self._cancelling: list[asyncio.Task[None]] = []
 
-    def add(self, queue: str, prefetch: int, deliver: Deliver) -> None:
-        """Consume a queue from the start on. `deliver` runs for up to `prefetch` messages at once, and acknowledges."""
+    def add(self, queue: str, prefetch: int, deliver: Deliver, *, in_order: bool = False) -> None:
+        """Consume a queue from the start on. `deliver` runs for up to `prefetch` messages at once, and acknowledges.
+
+        What is consumed `in_order` is held until `close` and never cancelled: a cancelled consumer keeps what it has
+        taken, and the next one would be given what comes after that.
+        """
 
         async def take(message: RabbitMessage) -> None:
             await deliver(message.raw_message)
@@ -56,6 +62,8 @@ class Subscriptions:
             no_reply=True,
         )
         subscriber(take)
+        if in_order:
+            self._in_order.add(subscriber)
 
     async def start(self) -> None:
         """Connect, and consume. Raises what connecting raises, and when a queue is missing."""
@@ -69,10 +77,13 @@ class Subscriptions:
     async def cancel(self) -> None:
         """Ask for no more messages; those taken may still be acknowledged. Returns after two seconds at the latest.
 
+        Not where order is kept: there `deliver` leaves what comes until `close` gives it back, in its order.
+
         What the broker has not answered by then is left waiting until `close`: the client library closes the channel
         of a request that is given up, and everything that is being handled on it would end at once.
         """
-        self._cancelling = [asyncio.create_task(one.stop()) for one in self._broker.subscribers]
+        cancelled = [one for one in self._broker.subscribers if one not in self._in_order]
+        self._cancelling = [asyncio.create_task(one.stop()) for one in cancelled]
         if not self._cancelling:
             return
         done, late = await asyncio.wait(self._cancelling, timeout=_CANCEL_SECONDS)
