@@ -125,7 +125,7 @@ class Api(httpx.AsyncClient):
         return Person(email, full_name, PASSWORD, signed_in.json())
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _logs() -> None:
     # As in production: structlog's own default draws tracebacks with every local variable, which takes seconds.
     setup_logs("identity", "WARNING")

@@ -49,7 +49,7 @@ _OUTBOX = ("outbox_event", "outbox_pending", "outbox_parked")
 WRITE = {"role": "admin", "scopes": "admin:read admin:write"}
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _logs() -> None:
     setup_logs("outbox-admin", "ERROR")
 
