@@ -10,6 +10,9 @@ SOURCES := libs services tests tools benchmarks samples
 # Tests to run: make test TESTS=services/projects; options: make test PYTEST_OPTIONS="-k upload -x"
 TESTS ?= libs services tests tools
 PYTEST_OPTIONS ?=
+# Side by side, each worker with servers of its own: make test TEST_WORKERS=1. Servers that are named (ALTA_TEST_…) would
+# be shared, and tests empty them: then there is one worker.
+TEST_WORKERS ?= $(if $(ALTA_TEST_POSTGRES_DSN)$(ALTA_TEST_REDIS_URL)$(ALTA_TEST_RABBITMQ_URL),1,2)
 # Less of everything: make bench BENCH_OPTIONS=--quick
 BENCH_OPTIONS ?=
 # The same faults again: make faults SEED=7; more of them: make faults FAULT_OPTIONS="--events 200000 --rounds 8"
@@ -69,7 +72,7 @@ reset: env ## stop everything and delete its data
 .PHONY: test
 test: env check ## check everything and run all tests on private servers
 	@echo "== tests"
-	$(STACK) with-infra -- $(PYTHON_IN)/pytest $(TESTS) $(PYTEST_OPTIONS)
+	$(PYTHON_IN)/pytest $(if $(filter-out 1,$(TEST_WORKERS)),-n $(TEST_WORKERS)) $(TESTS) $(PYTEST_OPTIONS)
 
 .PHONY: faults
 faults: env ## crash, freeze and cut off everything while events flow; nothing may be lost: SEED=7 does the same again
