@@ -6,6 +6,7 @@ cells of a table don't. The columns need not be in step: pieces stand beside eac
 a line apart.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -66,6 +67,8 @@ def columns_of(boxes: Floats, lengths: Indices, known: Sequence[float] = ()) -> 
 
     `boxes` are as in `reading_order`. `known` are the gutters of columns that were found elsewhere on the page.
     """
+    if np.count_nonzero(lengths >= _LONG_PIECE) < 2 * (_FEWEST_ROWS_AGAIN if known else _FEWEST_ROWS):
+        return None
     part = _Part(boxes, lengths, known)
     bands = (band for place in part.places() for band in part.bands(place))
     # Of equals the one in the middle: so the rest is cut in halves, which is fast however many there are.
@@ -120,9 +123,9 @@ class _Part:
         self._line = float(np.median(self._heights))
         self._known = known
         self.middle = float(np.median(self._middles))
-        self._flanked = self._with_neighbours()
 
-    def _with_neighbours(self) -> Flags:
+    @functools.cached_property
+    def _flanked(self) -> Flags:
         """Say which pieces have others in their row on both sides."""
         left, right = self._left + self._inset, self._right - self._inset
         away = np.abs(self._middles[:, None] - self._middles)

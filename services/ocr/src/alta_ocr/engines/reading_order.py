@@ -48,6 +48,15 @@ def reading_order(boxes: Boxes, lengths: Indices, *, authored: bool = False) -> 
     return ReadingOrder([int(i) for i in np.concatenate([*order, sideways])], columnar=len(parts) > 1)
 
 
+def authored_order(boxes: Boxes) -> list[int]:
+    """Return how to read pieces of a page that has no columns, in the order in which somebody set them."""
+    if len(boxes) == 0:
+        return []
+    upright, sideways = _separate(boxes)
+    in_order = _row_by_row if len(upright) > _MOST_PIECES else _as_authored
+    return [int(i) for i in np.concatenate([upright[in_order(boxes[upright])], sideways])]
+
+
 def labels_of(boxes: Boxes, lengths: NDArray[np.int_]) -> dict[int, int]:
     """Return which pieces are labels (a number, a bullet) hanging close before another piece, and before which one.
 
@@ -125,6 +134,8 @@ def _topological(before: NDArray[np.bool_], rank: Boxes) -> Indices:
     Where `before` runs in a circle, what waits for the fewest goes first.
     """
     np.fill_diagonal(before, val=False)
+    if not (before & (rank[:, None] > rank)).any():
+        return np.argsort(rank, kind="stable")
     waiting_for = before.sum(axis=0).astype(np.float64)
     hurry = rank / (2 * len(rank))
     order = np.empty(len(rank), dtype=np.int_)

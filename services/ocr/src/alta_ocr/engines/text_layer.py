@@ -16,7 +16,7 @@ from alta_common.contracts.results import EngineInfo, Line, Page, Word
 from alta_ocr.engines.engine import config_hash
 from alta_ocr.engines.pdf_objects import LARGE_IMAGE, Box, objects_of
 from alta_ocr.engines.pdf_text import SOFT_HYPHEN, PdfText, PdfWord
-from alta_ocr.engines.reading_order import ReadingOrder, reading_order
+from alta_ocr.engines.reading_order import Boxes, ReadingOrder, authored_order, reading_order
 
 NAME = "pdf-text"
 
@@ -235,12 +235,16 @@ def _in_reading_order(lines: list[_Piece]) -> list[_Piece]:
     if order.columnar:
         return [pieces[i] for i in order.order]
     rows = _rejoined(lines, math.inf)
-    return [rows[i] for i in _order(rows).order]
+    return [rows[i] for i in authored_order(_boxes(rows))]
 
 
 def _order(pieces: list[_Piece]) -> ReadingOrder:
-    boxes = np.array([piece.box for piece in pieces], dtype=np.float64).reshape(-1, 4)
-    return reading_order(boxes, np.array([len(piece.text) for piece in pieces], dtype=np.int_), authored=True)
+    lengths = np.array([len(piece.text) for piece in pieces], dtype=np.int_)
+    return reading_order(_boxes(pieces), lengths, authored=True)
+
+
+def _boxes(pieces: list[_Piece]) -> Boxes:
+    return np.array([piece.box for piece in pieces], dtype=np.float64).reshape(-1, 4)
 
 
 def _cut_at_gaps(line: _Piece) -> list[_Piece]:
