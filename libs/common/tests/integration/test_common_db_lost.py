@@ -32,6 +32,36 @@ async def test_a_connection_that_ends_in_a_transaction_is_named_and_replaced(dat
     await engine.dispose()
 
 
+@pytest.mark.parametrize("trusted_seconds", [0.0, 3600.0])
+async def test_connections_that_ended_while_nobody_used_them_are_given_to_nobody(
+    database: FreshDatabase, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch, trusted_seconds: float
+) -> None:
+    monkeypatch.setattr("alta_common.db.lost._TRUSTED_SECONDS", trusted_seconds)
+    engine = create_engine(database.settings("projects"), application_name="idle")
+    admin = await asyncpg.connect(postgres_dsn)
+
+    async def pid(together: asyncio.Barrier) -> int:
+        async with create_sessions(engine).begin() as session:
+            found: int = (await session.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+            await together.wait()
+        return found
+
+    async def pids() -> set[int]:
+        together = asyncio.Barrier(3)
+        return set(await asyncio.gather(*(pid(together) for _ in range(3))))
+
+    before = await pids()
+    assert await pids() == before
+    await admin.execute("SELECT pg_terminate_backend(pid, 60000) FROM unnest($1::int[]) AS pid", list(before))
+    # The servers' last words are read before anything else is asked, as in any loop that does something meanwhile.
+    await asyncio.sleep(0.1)
+
+    assert not before & await pids()
+
+    await admin.close()
+    await engine.dispose()
+
+
 async def test_a_connection_that_ends_before_commit_is_named(database: FreshDatabase) -> None:
     engine = create_engine(database.settings("projects"), application_name="t")
     sessions = create_sessions(engine)

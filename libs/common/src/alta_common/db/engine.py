@@ -5,7 +5,7 @@ from typing import TypeAlias
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from alta_common.db.lost import PatientPool, name_lost_connections
+from alta_common.db.lost import PatientPool, give_out_living_connections, name_lost_connections
 from alta_common.settings import PostgresSettings
 
 Sessions: TypeAlias = async_sessionmaker[AsyncSession]
@@ -17,7 +17,7 @@ _STATEMENT_SECONDS = 60
 def create_engine(settings: PostgresSettings, *, application_name: str) -> AsyncEngine:
     """Return an engine with a pool of `postgres_pool_size` connections; it connects when first used.
 
-    A connection is tried before each use, so a restarted server costs a reconnect and not a failed request. While
+    No connection is used that has ended, so a restarted server costs a reconnect and not a failed request. While
     there is no server, and when one goes away in the middle, what is asked raises `DatabaseUnavailableError`.
     """
     engine = create_async_engine(
@@ -26,7 +26,6 @@ def create_engine(settings: PostgresSettings, *, application_name: str) -> Async
         pool_size=settings.postgres_pool_size,
         max_overflow=0,
         pool_timeout=settings.postgres_pool_timeout_seconds,
-        pool_pre_ping=True,
         # The most recently used connection first: idle ones stay idle and the server can forget about them.
         pool_use_lifo=True,
         connect_args={
@@ -41,6 +40,7 @@ def create_engine(settings: PostgresSettings, *, application_name: str) -> Async
             },
         },
     )
+    give_out_living_connections(engine)
     name_lost_connections(engine)
     return engine
 
