@@ -16,6 +16,7 @@ from alta_common.db.engine import Sessions
 from alta_common.errors import InvalidError
 from alta_common.ids import new_id
 from alta_common.outbox import Outbox, OutboxWakeup, UnknownEventError
+from alta_common.outbox.writer import shard_of
 from alta_common.telemetry.context import bind_request, span
 from alta_common.testing import eventually
 from alta_common.testing.postgres import FreshDatabase
@@ -183,15 +184,17 @@ async def test_commits_wake_the_relay_and_nothing_else_does(
     await superuser.add_listener("alta_outbox", lambda *notification: heard.append(notification[3]))
     wakeup = OutboxWakeup(engine, "projects")
     waking = Outbox("projects", wakeup)
+    events = [a_project_created(), a_project_created()]
 
     async with sessions() as session:
-        await waking.add(session, a_project_created())
+        await waking.add(session, events[0])
         async with session.begin_nested():
-            await waking.add(session, a_project_created())
+            await waking.add(session, events[1])
         await superuser.execute("SELECT 1")
         assert heard == []
         await session.commit()
-    await eventually(lambda: heard == ["projects"])
+    shards = sorted({shard_of(event.aggregate_id) for event in events})
+    await eventually(lambda: heard == [f"projects/shards/{','.join(map(str, shards))}"])
 
     async def upload() -> None:
         async with sessions.begin() as session:
@@ -201,4 +204,8 @@ async def test_commits_wake_the_relay_and_nothing_else_does(
         await upload()
     await eventually(lambda: len(heard) >= 2)
     assert len(heard) <= 21
+    async with sessions.begin() as session:
+        await waking.add(session, *(a_project_created() for _ in range(200)))
+    # In all of them, most likely: then none is named.
+    await eventually(lambda: heard[-1] == "projects")
     await wakeup.aclose()

@@ -136,10 +136,10 @@ class Pipeline:
     def _hear(self, payload: str) -> None:
         schema, _, what = payload.partition("/")
         if schema == self._session.schema:
-            kind, _, first = what.partition("/")
+            kind, _, named = what.partition("/")
             if kind == "replay":
-                self._reader.replayed(int(first) if first.isdecimal() else 1)
-            self._reader.wake()
+                self._reader.replayed(int(named) if named.isdecimal() else 1)
+            self._reader.wake(_numbers(named) if kind == "shards" else None)
             self._stirred.set()
 
     async def _turn(self) -> bool:
@@ -173,3 +173,9 @@ class Pipeline:
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, until - time.monotonic())):
                 await self._stirred.wait()
+
+
+def _numbers(text: str) -> list[int] | None:
+    """Return the numbers of a list; None when it is none, as a version to come may send."""
+    parts = text.split(",")
+    return [int(part) for part in parts] if all(map(str.isdecimal, parts)) else None

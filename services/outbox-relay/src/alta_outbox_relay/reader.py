@@ -14,7 +14,7 @@ one statement with the line, and never before what has a lower id in its shard.
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from alta_common.contracts.event import MAX_EVENT_BYTES
 from alta_outbox_relay.event import PendingEvent
@@ -58,6 +58,8 @@ class Reader:
         self._due: set[int] = set()
         self._next_due: dict[int, float] = {}
         self._woken = False
+        # Shards of which a wake-up has told.
+        self._named: set[int] = set()
         self._bytes_each: float = MAX_EVENT_BYTES
         self._poll_wait = poll_seconds
         self._look_at = 0.0
@@ -80,6 +82,7 @@ class Reader:
             self._rewind(shard)
             self._highest.pop(shard, None)
             self._more.discard(shard)
+            self._named.discard(shard)
             self._due.discard(shard)
             self._next_due.pop(shard, None)
         self.wake()
@@ -99,9 +102,12 @@ class Reader:
             self._more.add(event.shard)
             self._due.add(event.shard)
 
-    def wake(self) -> None:
-        """There may be something to read."""
-        self._woken = True
+    def wake(self, shards: Iterable[int] | None = None) -> None:
+        """There may be something to read, in these shards or in any."""
+        if shards is None:
+            self._woken = True
+        else:
+            self._named.update(shard for shard in shards if shard in self._shards)
 
     def look_at(self, moment: float) -> None:
         """Something is due at this moment (`time.monotonic`)."""
@@ -120,9 +126,7 @@ class Reader:
         if not self._shards:
             return False
         buffered, half = self._lanes.buffered, self._share() // 2
-        if self._woken:
-            return any(buffered[shard] <= half for shard in self._shards)
-        return any(buffered[shard] <= half for shard in self._more)
+        return any(buffered[shard] <= half for shard in self._candidates())
 
     async def read(self) -> None:
         """Read on, if there is more and room for it."""
@@ -156,11 +160,12 @@ class Reader:
 
     async def _read_on(self) -> None:
         lanes, share = self._lanes, self._share()
-        candidates: Sequence[int] = self._shards if self._woken else tuple(self._more)
+        candidates = self._candidates()
         wanted = self._wanted({shard: share - lanes.buffered[shard] for shard in candidates})
         # What is full is read when it has been sent: it has more until a read says otherwise.
         self._more.update(candidates)
         self._woken = False
+        self._named.clear()
         settled, rewinds = self._low_water.settled, self._rewinds
         started = time.monotonic()
         events = await self._session.fetch(wanted)
@@ -170,6 +175,10 @@ class Reader:
         self._look_at = min(self._look_at, time.monotonic() + _LOOK_SECONDS)
         events.sort(key=_by_id)
         lanes.add(events)
+
+    def _candidates(self) -> Collection[int]:
+        """Return the shards in which there may be more."""
+        return self._shards if self._woken else self._more | self._named
 
     def _wanted(self, limits: dict[int, int]) -> list[Wanted]:
         """Return where to begin in each shard, and what to pass over from there on."""

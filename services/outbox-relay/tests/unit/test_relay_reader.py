@@ -202,9 +202,13 @@ class Relay:
         """Writers and the broker go on while PostgreSQL works."""
         things = [self.outbox.end, self.outbox.let_one_be_due, self.answer, self.send, lambda: None]
         if not self.is_closing:
-            things += [self.outbox.write, self.outbox.write, self.reader.wake, self.replay]
+            things += [self.outbox.write, self.outbox.write, self.wake, self.replay]
         for _ in range(self.random.randint(0, 3)):
             self.random.choice(things)()
+
+    def wake(self) -> None:
+        """Let a wake-up tell of some shards, or of none in particular."""
+        self.reader.wake(self.random.choice([None, [0], [1], [0, 1]]))
 
     def send(self) -> None:
         self.sent += self.lanes.take(self.random.randint(1, 4))
@@ -247,7 +251,7 @@ class Relay:
         for _ in range(5000):
             if not self.outbox.rows and not self.outbox.open:
                 return
-            self.reader.wake()
+            self.wake()
             await self.turn()
         raise AssertionError(f"never read: {self.outbox.rows}")
 
@@ -270,6 +274,29 @@ async def test_whatever_becomes_visible_when_nothing_is_missed_or_overtaken(seed
             overtaken = [one for one in numbers[place:] if one < number]
             assert all(relay.outbox.may_overtake(number, one) for one in overtaken)
     assert {event.id for event in relay.arrived} | relay.outbox.parked.keys() == relay.outbox.committed.keys()
+
+
+async def test_a_wake_up_has_its_shards_read_and_one_that_comes_meanwhile_is_kept() -> None:
+    relay = Relay(seed=1)
+    relay.is_closing = True
+    relay.reader.serve(SHARDS)
+    while relay.reader.can_read():
+        await relay.reader.read()
+    asked: list[list[int]] = []
+    fetch = relay.outbox.fetch
+
+    async def fetch_and_hear_of_more(wanted: Sequence[Wanted]) -> list[PendingEvent]:
+        asked.append([one.shard for one in wanted])
+        if len(asked) == 1:
+            relay.reader.wake([1])
+        return await fetch(wanted)
+
+    relay.outbox.fetch = fetch_and_hear_of_more
+    relay.reader.wake([1, 7])
+    while relay.reader.can_read():
+        await relay.reader.read()
+
+    assert asked == [[1], [1]]
 
 
 async def test_a_shard_that_is_leaving_is_not_read_for_what_failed_in_it() -> None:

@@ -1,6 +1,7 @@
 """Writing events: in the transaction that makes them true."""
 
 import zlib
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,8 @@ from alta_common.outbox.wakeup import OutboxWakeup
 from alta_common.telemetry.context import correlation_id, current_traceparent
 
 _NUDGE = "alta_outbox_nudge"
+_SHARD = 6
+"""The place of the shard in a row."""
 
 
 class UnknownEventError(ValueError):
@@ -58,7 +61,8 @@ class Outbox:
             columns = (list(column) for column in zip(*rows, strict=True))
             await session.run_sync(_execute, self._insert_many, (*columns, *for_all))
         if self._wakeup is not None:
-            _nudge_after_commit(session.sync_session, self._wakeup)
+            shards = (row[_SHARD] for row in rows)
+            _nudge_after_commit(session.sync_session, self._wakeup, shards)
 
 
 def _row(event: Event, correlation: str | None, traceparent: str | None) -> tuple[Any, ...]:
@@ -85,20 +89,23 @@ def _execute(session: Session, statement: str, values: tuple[Any, ...]) -> None:
     session.connection().exec_driver_sql(statement, values)
 
 
-def _nudge_after_commit(session: Session, wakeup: OutboxWakeup) -> None:
+def _nudge_after_commit(session: Session, wakeup: OutboxWakeup, shards: Iterable[int]) -> None:
     """Nudge once the transaction has committed: before, there would be nothing to see."""
     if _NUDGE not in session.info:
         hooks.listen(session, "after_commit", _committed)
-    session.info[_NUDGE] = wakeup
+    # What a transaction has left here that was rolled back costs a relay one look too many.
+    _, nudged = session.info.get(_NUDGE) or (wakeup, set())
+    session.info[_NUDGE] = (wakeup, nudged.union(shards))
 
 
 def _committed(session: Session) -> None:
     # Releasing a savepoint comes by here too; the rows are not visible yet then.
     if not session.in_nested_transaction():
-        wakeup: OutboxWakeup | None = session.info.get(_NUDGE)
-        if wakeup is not None:
+        nudge: tuple[OutboxWakeup, set[int]] | None = session.info.get(_NUDGE)
+        if nudge is not None:
             session.info[_NUDGE] = None
-            wakeup.nudge()
+            wakeup, shards = nudge
+            wakeup.nudge(shards)
 
 
 # Of the two, each is one prepared plan. A single event, which is the usual case, spares itself the arrays.
