@@ -109,6 +109,18 @@ def test_every_orientation_is_heeded_once(image_file: Save, kind: str, orientati
     assert is_upright is (orientation == 1)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["1", "L", "CMYK"])
+def test_a_tiff_is_turned_whatever_its_pixels_are(image_file: Save, mode: str, orientation: int) -> None:
+    note = Image.Exif()
+    note[ExifTags.Base.Orientation] = orientation
+    stored = corners().convert(mode)
+
+    frame = frame_of(image_file(stored, "noted", format="TIFF", exif=note))
+
+    assert shows(frame.picture, as_taken(stored, orientation))
+
+
 def test_frames_may_be_turned_each_in_its_own_way(tmp_path: Path) -> None:
     path = tmp_path / "fax.tif"
     with AppendingTiffWriter(str(path), new=True) as writer:

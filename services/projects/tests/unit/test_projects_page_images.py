@@ -87,6 +87,19 @@ def test_exif_is_heeded(draw: Draw, kind: str, orientation: int) -> None:
     assert difference(drawn, expected) < 3
 
 
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_a_tiff_is_turned_whatever_its_pixels_are(draw: Draw, mode: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    stored = picture().convert(mode)
+
+    drawn = draw(saved(stored, "TIFF", exif=exif), "image/tiff", width=stored.height)
+
+    expected = stored.convert("RGB").rotate(-90, expand=True)
+    assert drawn.size == expected.size
+    assert difference(drawn.convert("RGB"), expected) < 3
+
+
 def test_a_photograph_whose_notes_have_odd_types_is_drawn_and_turned(draw: Draw) -> None:
     # Its width is written in letters; then that it is to be turned clockwise.
     entries = struct.pack(">HHI4s", 256, 2, 4, b"240\0") + struct.pack(">HHI4s", 274, 3, 1, b"\0\6\0\0")

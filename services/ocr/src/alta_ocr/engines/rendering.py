@@ -3,6 +3,7 @@
 import struct
 import warnings
 import zlib
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -107,8 +108,11 @@ class ImageFile:
         Image.MAX_IMAGE_PIXELS = limits.max_pixels
         # HEIC, as phones take photographs. A worker has one core.
         pi_heif.register_heif_opener(thumbnails=False, decode_threads=1)
-        with _decoding():
-            self._image = Image.open(path, formats=_FORMATS)
+        with _decoding(), ExitStack() as opened:
+            # Not by its name: what has one is mapped into memory, and a gray TIFF that lies on its side is noise then.
+            file = opened.enter_context(path.open("rb"))
+            self._image = Image.open(file, formats=_FORMATS)
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -117,6 +121,7 @@ class ImageFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._image.close()
+        self._opened.close()
 
     @property
     def frames(self) -> int:

@@ -78,7 +78,8 @@ def open_image(path: Path) -> Iterator[Image.Image]:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            with Image.open(path, formats=_FORMATS) as image:
+            # Not by its name: what has one is mapped into memory, and a gray TIFF that lies on its side is noise then.
+            with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
                 yield image
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
             raise UnreadableOriginalError("the image has more pixels than we decode") from error
