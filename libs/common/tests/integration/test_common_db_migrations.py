@@ -97,7 +97,9 @@ async def test_a_restarted_server_costs_no_failed_request(database: FreshDatabas
     engine = create_engine(database.settings("projects"), application_name="tests")
     await check_database(engine)
     superuser = await asyncpg.connect(database.superuser_dsn)
-    await superuser.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'alta_projects'")
+    # Waiting until each has gone: one that is about to go still takes a question, and leaves it unanswered.
+    end = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'alta_projects'"
+    assert [row["pg_terminate_backend"] for row in await superuser.fetch(end)] == [True]
     await superuser.close()
 
     await check_database(engine)

@@ -1,5 +1,6 @@
 """PostgreSQL that is not there, or goes away: one kind of error for callers, a list of errors for listeners."""
 
+import select
 import time
 
 import asyncpg
@@ -61,8 +62,8 @@ def give_out_living_connections(engine: AsyncEngine) -> None:
     """Have the pool give out no connection that has ended, and ask those that nobody has used for a second.
 
     SQLAlchemy's own `pool_pre_ping` asks each time, and in a transaction of its own: three round trips, a quarter of
-    what a short transaction costs. A server that ends a connection says so, and the driver has heard it; only one that
-    vanished without a word is found by asking.
+    what a short transaction costs. A server that ends a connection says so: the driver has heard it, or it waits to be
+    read. Only one that vanished without a word is found by asking.
     """
     dialect, pool = engine.dialect, engine.sync_engine.pool
 
@@ -73,12 +74,24 @@ def give_out_living_connections(engine: AsyncEngine) -> None:
     @event.listens_for(pool, "checkout")
     def _given_out(connection: DBAPIConnection, entry: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
         returned_at = entry.info.get(_RETURNED_AT)
-        if returned_at is None or entry.driver_connection is None:
+        driver_connection = entry.driver_connection
+        if returned_at is None or driver_connection is None:
             return
-        is_trusted = time.monotonic() - returned_at < _TRUSTED_SECONDS
-        if entry.driver_connection.is_closed() or not (is_trusted or _answers(dialect, connection)):
+        is_trusted = time.monotonic() - returned_at < _TRUSTED_SECONDS and not _has_unread(driver_connection)
+        if driver_connection.is_closed() or not (is_trusted or _answers(dialect, connection)):
             # The others are most likely gone too: the pool makes new ones.
             raise exc.InvalidatePoolError
+
+
+def _has_unread(connection: DBAPIConnection) -> bool:
+    """Tell whether the server has sent what the event loop has not read: most likely the end of the connection."""
+    transport = connection._transport  # noqa: SLF001 - asyncpg hands it to nobody
+    descriptor = -1 if transport.is_closing() else transport.get_extra_info("socket").fileno()
+    if descriptor < 0:
+        return True
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _answers(dialect: Dialect, connection: DBAPIConnection) -> bool:
