@@ -16,10 +16,10 @@ import asyncpg
 import httpx
 from aio_pika.abc import AbstractChannel
 
-from alta_common.contracts.event import message_headers
 from alta_common.contracts.projects import ProjectCreated
 from alta_common.ids import new_id
 from alta_common.messaging.topology import EMAIL_QUEUE, declare_topology
+from alta_common.outbox.headers import stored_headers
 from alta_common.outbox.locks import MEMBER, lock_class
 from alta_common.outbox.table import SHARDS
 from alta_common.outbox.writer import shard_of
@@ -240,7 +240,7 @@ def _template(event: ProjectCreated) -> tuple[str, str]:
     trace = {"correlation_id": str(new_id()), "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"}
     missing = EVENT_BYTES - len(event.to_bytes(**trace))
     event = event.model_copy(update={"name": _words(missing)})
-    headers = message_headers(event.envelope(**trace))
+    headers = stored_headers(event.envelope(**trace))
     pairs = ", ".join(f'"{name}": "{value}"' for name, value in headers.items())
     return event.to_bytes(**trace).decode(), f"{{{pairs}}}"
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -12,6 +13,7 @@ from alta_common.contracts.event import Event
 from alta_common.contracts.examples import EXAMPLES
 from alta_common.contracts.registry import EVENTS
 from alta_common.messaging.envelope import Envelope, message_of
+from alta_common.outbox.headers import headers_of
 from alta_common.outbox.writer import _row
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -28,9 +30,11 @@ def as_published(event: Event) -> RabbitMQMessage:
 
 
 def as_stored(event: Event) -> RabbitMQMessage:
-    """What the outbox keeps, and the relay sends as it is."""
-    *_, body, headers = _row(event, "request-1", TRACEPARENT)
-    return RabbitMQMessage(orjson.loads(headers), "application/cloudevents+json", body)
+    """What the outbox keeps, and the relay sends."""
+    *values, body, headers = _row(event, "request-1", TRACEPARENT)
+    names = ("event_id", "event_type", "exchange", "routing_key", "aggregate_type", "aggregate_id", "shard")
+    columns = SimpleNamespace(**dict(zip(names, values, strict=True)), correlation_id="request-1")
+    return RabbitMQMessage(headers_of(columns, orjson.loads(headers)), "application/cloudevents+json", body)
 
 
 @each

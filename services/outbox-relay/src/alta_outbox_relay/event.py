@@ -20,9 +20,11 @@ class PendingEvent(NamedTuple):
     event_type: str
     exchange: str
     routing_key: str
+    aggregate_type: str
     aggregate_id: UUID
     body: bytes
     headers: dict[str, str]
+    """Those that are stored; `alta_common.outbox.headers.headers_of` has all of them."""
     correlation_id: str | None
     created_at: datetime
 

@@ -5,16 +5,19 @@ they were gathered at a quiet moment, and then crossing all of it for each of 50
 keeps that from becoming a join.)
 
 A failed event holds back the later ones of its aggregate, whether its own time has come or not, until it is confirmed
-or parked. The index behind that `NOT EXISTS` is empty but for what is failing.
+or parked. The index behind that `NOT EXISTS` is empty but for what is failing; whether it is, is asked once a statement
+and not for each row.
 """
 
-_NOT_HELD = """NOT EXISTS (SELECT FROM {schema}.outbox_pending f
-        WHERE f.aggregate_id = p.aggregate_id AND f.attempts > 0 AND f.id < p.id OFFSET 0)"""
+_NOT_HELD = """(NOT (SELECT EXISTS (SELECT FROM {schema}.outbox_pending g WHERE g.attempts > 0))
+        OR NOT EXISTS (SELECT FROM {schema}.outbox_pending f
+            WHERE f.aggregate_id = p.aggregate_id AND f.attempts > 0 AND f.id < p.id OFFSET 0))"""
 
 # An event that is gone (somebody dropped its partition) still has its place in line, and shows by its empty exchange.
 _EVENTS = """
 SELECT '{schema}' AS schema, w.shard, w.id, w.attempts, e.event_id, e.event_type, coalesce(e.exchange, '') AS exchange,
-    e.routing_key, w.aggregate_id, coalesce(e.body, '') AS body, e.headers, e.correlation_id, w.created_at
+    e.routing_key, e.aggregate_type, w.aggregate_id, coalesce(e.body, '') AS body, e.headers, e.correlation_id,
+    w.created_at
 FROM (
     SELECT o.shard, o.after, o.wanted, o.known::bigint[] AS known, o.has_due
     FROM unnest($1::smallint[], $2::bigint[], $3::integer[], $4::text[], $5::boolean[])

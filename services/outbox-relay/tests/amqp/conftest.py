@@ -33,9 +33,10 @@ def an_event(**changes: Any) -> PendingEvent:
         "event_type": "PROJECT_CREATED",
         "exchange": "projects.events",
         "routing_key": "projects.project.created.v1",
+        "aggregate_type": "project",
         "aggregate_id": new_id(),
         "body": b'{"specversion":"1.0"}',
-        "headers": {"cloudEvents:id": "1", "traceparent": f"00-{'a' * 32}-{'b' * 16}-00"},
+        "headers": {"cloudEvents:time": "2026-11-24T03:00:00Z", "traceparent": f"00-{'a' * 32}-{'b' * 16}-00"},
         "correlation_id": "request-1",
         "created_at": utc_now(),
     }

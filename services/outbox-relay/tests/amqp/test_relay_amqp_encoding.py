@@ -9,6 +9,7 @@ from pamqp import commands
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
+from alta_common.outbox.headers import headers_of
 from alta_outbox_relay.amqp.encoding import Encoder
 from alta_outbox_relay.amqp.errors import FaultyEventError
 
@@ -17,7 +18,7 @@ def by_pamqp(event, frame_max: int = 131_072) -> bytes:
     """The same event as pamqp writes it."""
     properties = commands.Basic.Properties(
         content_type="application/cloudevents+json",
-        headers=event.headers,
+        headers=headers_of(event, event.headers),
         delivery_mode=2,
         correlation_id=event.correlation_id,
         message_id=str(event.event_id),
@@ -34,15 +35,19 @@ def by_pamqp(event, frame_max: int = 131_072) -> bytes:
 
 
 names = st.text(string.ascii_lowercase + ":-é漢", min_size=1, max_size=30)
-headers = st.dictionaries(names, st.text(max_size=300) | st.text(string.printable, max_size=140), max_size=12)
+values = st.text(max_size=300) | st.text(string.printable, max_size=140)
+headers = st.dictionaries(names, values, max_size=12) | st.fixed_dictionaries(
+    {"cloudEvents:time": values}, optional={"traceparent": values}
+)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(
-    headers=headers.map(lambda given: dict(sorted(given.items()))),
+    headers=headers,
     correlation_id=st.none() | st.text(max_size=60) | st.text(string.printable, min_size=100, max_size=200),
     routing_key=st.sampled_from(["", "projects.document.ocr_cancelled.v1"]) | st.text(max_size=60),
     event_type=st.text(max_size=60),
+    aggregate_type=st.text(string.ascii_lowercase, max_size=140) | st.text(max_size=60),
     exchange=st.sampled_from(["projects.events", "identity.events", "ocr.events"]),
     body=st.binary(max_size=300),
     created_at=st.integers(0, 2**32).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)),
@@ -59,9 +64,12 @@ def test_an_event_is_written_as_pamqp_writes_it(make_event, **values) -> None:
 def test_lengths_are_written_right(make_event, length: int) -> None:
     encoder = Encoder(131_072)
     for text in ("x" * length, "é" * (length // 2)):
-        event = make_event(headers={"name": text}, correlation_id=text, event_type=text, routing_key=text)
+        known = {"cloudEvents:time": text, "traceparent": text}
+        for headers in ({"name": text}, known):
+            values = {"correlation_id": text, "event_type": text, "routing_key": text, "aggregate_type": text}
+            event = make_event(headers=headers, **values)
 
-        assert encoder.encode(event) == encoder.encode(event) == by_pamqp(event)
+            assert encoder.encode(event) == encoder.encode(event) == by_pamqp(event)
 
 
 @pytest.mark.parametrize("size", [0, 1, 4087, 4088, 4089, 8176, 8177, 65_536])
@@ -101,6 +109,9 @@ def test_an_encoder_forgets_when_it_has_met_too_much(make_event) -> None:
         ({"headers": {"name": ["x"]}}, "cannot be written as AMQP"),
         ({"headers": {"name": {}}}, "cannot be written as AMQP"),
         ({"headers": {"name": None}}, "cannot be written as AMQP"),
+        ({"headers": {"cloudEvents:time": 5}}, "cannot be written as AMQP"),
+        ({"headers": {"cloudEvents:time": "", "traceparent": ["x"]}}, "cannot be written as AMQP"),
+        ({"headers": ["cloudEvents:time"]}, "cannot be written as AMQP"),
         ({"headers": {"name": "\ud800"}}, "cannot be written as AMQP"),
         ({"headers": None}, "cannot be written as AMQP"),
         ({"headers": {"CC": "elsewhere"}}, "would send it elsewhere"),

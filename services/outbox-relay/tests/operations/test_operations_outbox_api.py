@@ -112,6 +112,7 @@ async def test_an_event_is_shown_with_what_it_says(api, written):
     assert event["correlation_id"] == "request-1"
     assert event["payload"]["data"]["name"] == "Letters"
     assert event["headers"]["cloudEvents:type"] == "PROJECT_CREATED"
+    assert event["headers"]["cloudEvents:time"] == event["payload"]["time"]
     assert event["payload_base64"] is None
 
 

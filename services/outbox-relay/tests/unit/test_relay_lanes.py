@@ -14,7 +14,8 @@ LETTERS, PHOTOS = UUID(int=1), UUID(int=2)
 
 def an_event(number: int, aggregate: UUID = LETTERS, shard: int = 0) -> PendingEvent:
     return PendingEvent(
-        "projects", shard, number, 0, uuid4(), "T", "e", "k", aggregate, b"", {}, None, datetime(2026, 1, 1, tzinfo=UTC)
+        *("projects", shard, number, 0, uuid4(), "T", "e", "k", "a", aggregate),
+        *(b"", {}, None, datetime(2026, 1, 1, tzinfo=UTC)),
     )
 
 

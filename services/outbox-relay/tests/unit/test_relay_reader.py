@@ -40,7 +40,7 @@ class Row:
 
     def event(self) -> PendingEvent:
         return PendingEvent(
-            *("projects", self.shard, self.id, self.attempts, uuid4(), "T", "e", "k", UUID(int=self.aggregate)),
+            *("projects", self.shard, self.id, self.attempts, uuid4(), "T", "e", "k", "a", UUID(int=self.aggregate)),
             *(b"", {}, None, datetime(2026, 1, 1, tzinfo=UTC)),
         )
 

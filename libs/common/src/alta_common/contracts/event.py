@@ -14,6 +14,9 @@ from alta_common.ids import new_id
 
 CONTENT_TYPE = "application/cloudevents+json"
 MAX_EVENT_BYTES = 64 * 1024
+SPEC_VERSION = "1.0"
+MIRRORED = "cloudEvents:"
+"""Before the name of each AMQP header that mirrors an attribute of the envelope."""
 
 
 class Event(BaseModel, ABC):
@@ -37,7 +40,7 @@ class Event(BaseModel, ABC):
     @classmethod
     def source(cls) -> str:
         """Return the CloudEvents `source`: the publishing service."""
-        return "/alta/" + cls.EXCHANGE.removesuffix(".events")
+        return source_of(cls.EXCHANGE)
 
     def data(self) -> dict[str, Any]:
         """Return the fields of the fact itself, as JSON values, without those that the envelope carries."""
@@ -46,7 +49,7 @@ class Event(BaseModel, ABC):
     def envelope(self, *, correlation_id: str | None, traceparent: str | None) -> dict[str, Any]:
         """Return the CloudEvents 1.0 envelope in structured JSON form, with our three extensions."""
         envelope: dict[str, Any] = {
-            "specversion": "1.0",
+            "specversion": SPEC_VERSION,
             "id": str(self.event_id),
             "source": self.source(),
             "type": self.TYPE,
@@ -75,6 +78,11 @@ class Event(BaseModel, ABC):
         )
 
 
+def source_of(exchange: str) -> str:
+    """Return the CloudEvents `source` of what is published to this exchange."""
+    return "/alta/" + exchange.removesuffix(".events")
+
+
 def message_body(envelope: dict[str, Any]) -> bytes:
     """Return an envelope as it is sent. Raises `InvalidError` when it is larger than 64 KiB."""
     body = orjson.dumps(envelope)
@@ -89,7 +97,7 @@ def message_headers(envelope: dict[str, Any]) -> dict[str, str]:
     The CloudEvents AMQP binding is written for AMQP 1.0; over 0-9-1 the `cloudEvents:` prefix is what its readers know.
     """
     mirrored = ("specversion", "id", "source", "type", "subject", "time", "correlationid", "partitionkey")
-    headers = {f"cloudEvents:{name}": str(envelope[name]) for name in mirrored if name in envelope}
+    headers = {f"{MIRRORED}{name}": str(envelope[name]) for name in mirrored if name in envelope}
     if "traceparent" in envelope:
         headers["traceparent"] = envelope["traceparent"]
     return headers

@@ -10,9 +10,10 @@ from sqlalchemy import event as hooks
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from alta_common.contracts.event import Event, message_body, message_headers
+from alta_common.contracts.event import Event, message_body
 from alta_common.contracts.registry import BY_ROUTING_KEY, EXCHANGES
 from alta_common.db.names import in_schema
+from alta_common.outbox.headers import stored_headers
 from alta_common.outbox.table import SHARDS
 from alta_common.outbox.wakeup import OutboxWakeup
 from alta_common.telemetry.context import correlation_id, current_traceparent
@@ -82,7 +83,7 @@ def _row(event: Event, correlation: str | None, traceparent: str | None) -> tupl
         aggregate_id,
         shard_of(aggregate_id),
         message_body(envelope),
-        orjson.dumps(message_headers(envelope)).decode(),
+        orjson.dumps(stored_headers(envelope)).decode(),
     )
 
 

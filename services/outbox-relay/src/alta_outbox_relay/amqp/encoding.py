@@ -1,16 +1,16 @@
 """Events as AMQP 0-9-1 frames: Basic.Publish, content header, body; written by hand, since every event pays for it.
 
-The frames are the same, byte for byte, as `pamqp` writes them (but for the order of headers, which stays as given).
+The frames are the same, byte for byte, as `pamqp` writes them.
 """
 
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
 from struct import Struct
 
-from alta_common.contracts.event import CONTENT_TYPE, MAX_EVENT_BYTES
+from alta_common.contracts.event import CONTENT_TYPE, MAX_EVENT_BYTES, MIRRORED, SPEC_VERSION, source_of
 from alta_common.contracts.registry import EXCHANGES
 from alta_common.messaging.topology import is_broadcast
+from alta_common.outbox.headers import TIME, TRACEPARENT, headers_of
 from alta_outbox_relay.amqp.errors import FaultyEventError
 from alta_outbox_relay.event import PendingEvent
 
@@ -47,18 +47,39 @@ _CONTENT = Struct(f">BHIHHQH{len(_CONTENT_TYPE)}sI")
 _CONTENT_FIXED = _CONTENT.size - _FRAME.size + _TIMESTAMP.size
 _PERSISTENT = "\x02"
 _ID_LENGTH = "\x24"
+_UUID_CHARACTERS = 36
 _LENGTHS = [chr(length) for length in range(128)]
+
+
+def _named(name: str) -> str:
+    """Return what stands before a short value in a table: length, name, type, the first bytes of the value's length."""
+    return f"{chr(len(name))}{name}S\0\0\0"
+
+
+_CORRELATION_ID = _named(f"{MIRRORED}correlationid")
+_ID = _named(f"{MIRRORED}id") + _ID_LENGTH
+_PARTITION_KEY = _named(f"{MIRRORED}partitionkey") + _ID_LENGTH
+_SOURCE = _named(f"{MIRRORED}source")
+_SPEC_VERSION = _named(f"{MIRRORED}specversion") + _LENGTHS[len(SPEC_VERSION)] + SPEC_VERSION
+_SUBJECT = _named(f"{MIRRORED}subject")
+_TIME = _named(TIME)
+_TYPE = _named(f"{MIRRORED}type")
+_TRACEPARENT = _named(TRACEPARENT)
 
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """What all events of one type and routing key have in common."""
+    """What all events of one kind have in common."""
 
     publish: bytes
     """The Basic.Publish frame."""
     tail: bytes
     """The last properties, and the end of the content header."""
     flags: int
+    to_subject: str
+    """Headers from the source to the aggregate's id in the subject; empty when they do not fit the short form."""
+    kind: str
+    """The header that names the type."""
 
 
 class Encoder:
@@ -66,18 +87,17 @@ class Encoder:
 
     def __init__(self, frame_max: int) -> None:
         self._most_payload = frame_max - FRAME_OVERHEAD
-        self._routes: dict[tuple[str, str, str], _Route] = {}
-        self._names: dict[str, str] = {}
+        self._routes: dict[tuple[str, str, str, str], _Route] = {}
 
     def encode(self, event: PendingEvent) -> bytes:
         """Return the frames of an event. Raises `FaultyEventError`."""
-        route = self._routes.get((event.exchange, event.routing_key, event.event_type)) or self._new_route(event)
+        route = self._routes.get(_kind_of(event)) or self._new_route(event)
         body = event.body
         size = len(body)
         if size > MAX_EVENT_BYTES:
             raise FaultyEventError(f"it has {size} bytes, {MAX_EVENT_BYTES} are allowed")
         try:
-            table_size, variable = self._variable(event)
+            table_size, variable = _variable(event, route)
             timestamp = _TIMESTAMP.pack(int(event.created_at.timestamp()))
         except (ValueError, TypeError, AttributeError, OverflowError, struct.error) as error:
             raise FaultyEventError(f"it cannot be written as AMQP: {error}") from error
@@ -90,29 +110,6 @@ class Encoder:
             frame = _FRAME.pack(_BODY, CHANNEL, size)
             return b"".join((route.publish, content, variable, timestamp, route.tail, frame, body, _END))
         return b"".join((route.publish, content, variable, timestamp, route.tail, *self._pieces(body)))
-
-    def _variable(self, event: PendingEvent) -> tuple[int, bytes]:
-        """Return the size of the table of headers; and that table, delivery mode, correlation id and message id."""
-        names, correlation = self._names, event.correlation_id
-        try:
-            # Text that is encoded all at once takes a third of the time. Lengths are characters of it, which is right
-            # as long as all of it is ASCII, those lengths included.
-            # (Not formatted but added: that takes nothing for text that is none.)
-            table = "".join([names[name] + _LENGTHS[len(value)] + value for name, value in event.headers.items()])
-            written = f"{_LENGTHS[len(correlation)]}{correlation}" if correlation else ""
-            return len(table), f"{table}{_PERSISTENT}{written}{_ID_LENGTH}{event.event_id}".encode("ascii")
-        except KeyError:
-            self._remember(event.headers)
-        except (IndexError, UnicodeEncodeError):
-            pass
-        return _variable_of_any(event)
-
-    def _remember(self, names: Iterable[str]) -> None:
-        if len(self._names) >= _MOST_REMEMBERED:
-            self._names.clear()
-        # As they stand before a short value: length, name, type, the first three bytes of the value's length.
-        short = [name for name in names if len(name) <= _LONGEST_KEY and name not in _ROUTING_HEADERS]
-        self._names |= {name: f"{chr(len(name))}{name}S\0\0\0" for name in short}
 
     def _pieces(self, body: bytes) -> list[bytes]:
         parts: list[bytes] = []
@@ -142,13 +139,48 @@ class Encoder:
             tail = event_type + tail
         if len(self._routes) >= _MOST_REMEMBERED:
             self._routes.clear()
-        route = self._routes[event.exchange, event.routing_key, event.event_type] = _Route(publish, tail, flags)
+        route = self._routes[_kind_of(event)] = _Route(publish, tail, flags, *_constant_headers(event))
         return route
+
+
+def _kind_of(event: PendingEvent) -> tuple[str, str, str, str]:
+    return event.exchange, event.routing_key, event.event_type, event.aggregate_type
+
+
+def _constant_headers(event: PendingEvent) -> tuple[str, str]:
+    """Return `to_subject` and `kind` of a route."""
+    source, subject, kind = source_of(event.exchange), f"{event.aggregate_type}/", event.event_type
+    subject_length = len(subject) + _UUID_CHARACTERS
+    if max(len(source), subject_length, len(kind)) >= len(_LENGTHS) or not f"{subject}{kind}".isascii():
+        return "", ""
+    start = f"{_SOURCE}{_LENGTHS[len(source)]}{source}{_SPEC_VERSION}{_SUBJECT}{_LENGTHS[subject_length]}{subject}"
+    return start, f"{_TYPE}{_LENGTHS[len(kind)]}{kind}"
+
+
+def _variable(event: PendingEvent, route: _Route) -> tuple[int, bytes]:
+    """Return the size of the table of headers; and that table, delivery mode, correlation id and message id."""
+    headers, correlation = event.headers, event.correlation_id
+    trace = headers.get(TRACEPARENT)
+    if route.to_subject and TIME in headers and len(headers) == (1 if trace is None else 2):
+        event_id, aggregate_id, time = str(event.event_id), str(event.aggregate_id), headers[TIME]
+        try:
+            # Text that is encoded all at once takes a third of the time. Lengths are characters of it, which is right
+            # as long as all of it is ASCII, those lengths included.
+            written = f"{_LENGTHS[len(correlation)]}{correlation}" if correlation else ""
+            table = (
+                f"{_CORRELATION_ID + written if written else written}{_ID}{event_id}{_PARTITION_KEY}{aggregate_id}"
+                f"{route.to_subject}{aggregate_id}{_TIME}{_LENGTHS[len(time)]}{time}{route.kind}"
+                f"{'' if trace is None else _TRACEPARENT + _LENGTHS[len(trace)] + trace}"
+            )
+            return len(table), f"{table}{_PERSISTENT}{written}{_ID_LENGTH}{event_id}".encode("ascii")
+        except (IndexError, UnicodeEncodeError):
+            pass
+    return _variable_of_any(event)
 
 
 def _variable_of_any(event: PendingEvent) -> tuple[int, bytes]:
     parts: list[bytes] = []
-    for name, value in event.headers.items():
+    for name, value in sorted(headers_of(event, event.headers).items()):
         key, text = name.encode(), value.encode()
         if len(key) > _LONGEST_KEY:
             raise ValueError(f"the name of header {name[:20]}… has more than {_LONGEST_KEY} bytes")

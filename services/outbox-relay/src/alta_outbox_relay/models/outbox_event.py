@@ -80,7 +80,7 @@ class EventKey:
 
 @dataclass(frozen=True, slots=True)
 class EventContent:
-    """What an event says, as it lies in the outbox."""
+    """What an event's message says."""
 
     body: bytes
     headers: dict[str, str]

@@ -12,6 +12,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alta_common.db.names import in_schema
+from alta_common.outbox.headers import headers_of
 from alta_common.outbox.table import SHARDS
 from alta_outbox_relay.models.outbox_event import (
     WAITING,
@@ -73,7 +74,7 @@ class OutboxRows:
         """Return what an event says."""
         values = {"id": key.id, "created_at": key.created_at}
         row = (await self._session.execute(text(in_schema(_CONTENT, self._schema)), values)).first()
-        return EventContent(bytes(row.body), dict(row.headers)) if row else None
+        return EventContent(bytes(row.body), headers_of(row, row.headers)) if row else None
 
     async def _locate(self, event_ids: Sequence[UUID], span: tuple[datetime, datetime] | None) -> dict[UUID, EventKey]:
         statement = _LOCATE + (" AND created_at >= :earliest AND created_at < :latest" if span else "")
@@ -186,4 +187,7 @@ FROM {schema}.outbox_events WHERE id = ANY(:ids) AND created_at = ANY(:moments)
 
 _LOCATE = "SELECT id, event_id, created_at FROM {schema}.outbox_event WHERE event_id = ANY(:event_ids)"
 
-_CONTENT = "SELECT body, headers FROM {schema}.outbox_event WHERE id = :id AND created_at = :created_at"
+_CONTENT = """
+SELECT body, headers, event_id, event_type, exchange, aggregate_type, aggregate_id, correlation_id
+FROM {schema}.outbox_event WHERE id = :id AND created_at = :created_at
+"""
