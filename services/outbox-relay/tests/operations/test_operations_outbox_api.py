@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from alta_common.ids import new_id
+from alta_common.testing import eventually
 
 
 def ids_of(answer: httpx.Response) -> list[str]:
@@ -166,6 +167,21 @@ async def test_a_failed_event_is_tried_now(api, written):
     assert answer.json()["replayed"] == 1
     due = await written.connection.fetchval("SELECT due_at <= now() FROM projects.outbox_pending")
     assert due
+
+
+async def test_relays_are_told_from_which_event_on_to_read_again(api, written):
+    heard: list[str] = []
+    await written.connection.add_listener("alta_outbox", lambda *notification: heard.append(notification[-1]))
+    done, failed, stuck = await written.write("done", "failed", "stuck")
+    numbers = dict(await written.connection.fetch("SELECT event_id::text, id FROM projects.outbox_event"))
+    await written.complete(done)
+    await written.fail(failed, stuck)
+
+    await api.post("/v1/admin/outbox/replay", json={"schema": "projects", "event_ids": [failed, done]})
+    await api.post(f"/v1/admin/outbox/{stuck}/park", json={"reason": "the queue is gone for good"})
+
+    lowest = [numbers[failed], numbers[done], numbers[stuck]]
+    await eventually(lambda: heard == [f"projects/replay/{number}" for number in lowest])
 
 
 async def test_an_event_is_parked_with_a_reason(api, written):

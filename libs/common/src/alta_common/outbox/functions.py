@@ -158,7 +158,8 @@ END $$
 """
 
 # An event that was published or parked is put back in line. It has an old id, which relays no longer look at: the
-# notification tells them to look again. (Here NOTIFY may ride in the transaction: no business writer runs this.)
+# notification tells them to look again, and from which on. (Here NOTIFY may ride in the transaction: no business
+# writer runs this.)
 _REPLAY = """
 CREATE OR REPLACE FUNCTION {schema}.outbox_replay(ids bigint[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -170,7 +171,7 @@ BEGIN
     SELECT shard, id, created_at, aggregate_id FROM {schema}.outbox_event WHERE id = ANY (ids)
     ON CONFLICT (shard, id) DO NOTHING;
     GET DIAGNOSTICS put_back = ROW_COUNT;
-    PERFORM pg_notify('alta_outbox', '{schema}/replay');
+    PERFORM pg_notify('alta_outbox', '{schema}/replay' || coalesce('/' || (SELECT min(id) FROM unnest(ids) AS id), ''));
     RETURN put_back;
 END $$
 """

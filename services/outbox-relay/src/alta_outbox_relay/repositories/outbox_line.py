@@ -25,19 +25,19 @@ class OutboxLine:
         """Make the next attempt of what has failed due now; return how many were still waiting for it."""
         values = {"ids": [event.id for event in events], "shards": sorted({event.shard for event in events})}
         hastened = await self._session.scalar(text(in_schema(_HASTEN, self._schema)), values)
-        await self._tell_relays()
+        await self._tell_relays(min(values["ids"]))
         return int(hastened or 0)
 
     async def park(self, event: OutboxEvent, reason: str) -> bool:
         """Take an event out of its line, so that its aggregate goes on. Returns False when it has left it meanwhile."""
         values = {"id": event.id, "shard": event.shard, "reason": reason}
         parked = await self._session.scalar(text(in_schema(_PARK, self._schema)), values)
-        await self._tell_relays()
+        await self._tell_relays(event.id)
         return parked is not None
 
-    async def _tell_relays(self) -> None:
+    async def _tell_relays(self, lowest_id: int) -> None:
         # As outbox_replay does. Here NOTIFY may ride in the transaction: no business writer waits for it.
-        values = {"payload": f"{self._schema}/replay"}
+        values = {"payload": f"{self._schema}/replay/{lowest_id}"}
         await self._session.execute(text("SELECT pg_notify('alta_outbox', :payload)"), values)
 
 
