@@ -7,6 +7,7 @@ who has lost it owns nothing any more and cannot delete anything either.
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
 import asyncpg
@@ -26,6 +27,10 @@ SESSION_ERRORS = CONNECTION_ERRORS
 
 COUNTED = 10_000
 """The depth up to which `backlog` counts."""
+
+# Events that are fetched are nearly always as young; a clock that is wrong costs some time and no more.
+_RECENT = timedelta(hours=12)
+_ANY_TIME = (datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
 
 # A day that has to be moved into its own partition may be one of millions of events; nobody waits for it.
 _MOVING_SECONDS = 3600.0
@@ -80,6 +85,8 @@ class OutboxSession:
         self._connection = connection
         self._prepared: dict[str, PreparedStatement[asyncpg.Record]] = {}
         self._shown: set[int] = set()
+        # Whether the last events that were fetched were not all of these days.
+        self._has_old = False
         connection.add_termination_listener(lambda _: self.lost.set())
 
     @classmethod
@@ -117,8 +124,17 @@ class OutboxSession:
         """
         shards, after, limits, known, has_due = zip(*wanted, strict=True)
         texts = [f"{{{','.join(map(str, numbers))}}}" for numbers in known]
-        rows = await self.ask(sql.FETCH_DUE if any(has_due) else sql.FETCH, shards, after, limits, texts, has_due)
-        return [PendingEvent._make(row) for row in rows]
+        statement, values = sql.FETCH_DUE if any(has_due) else sql.FETCH, (shards, after, limits, texts, has_due)
+        now = datetime.now(UTC)
+        recent = (now - _RECENT, now + _RECENT)
+        events = await self._fetch(statement, *values, *(_ANY_TIME if self._has_old else recent))
+        self._has_old, had_old = not all(recent[0] <= event.created_at < recent[1] for event in events), self._has_old
+        if self._has_old and not had_old:
+            events = await self._fetch(statement, *values, *_ANY_TIME)
+        return events
+
+    async def _fetch(self, statement: str, *values: Any) -> list[PendingEvent]:
+        return [PendingEvent._make(row) for row in await self.ask(statement, *values)]
 
     async def look(self, ranges: Sequence[tuple[int, int, int, int]]) -> list[Found]:
         """Return what may go out: of each shard after an id so many that wait for their turn, and so many due ones.

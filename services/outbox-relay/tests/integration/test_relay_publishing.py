@@ -123,6 +123,18 @@ async def test_a_replayed_event_is_published_again(relay, writer, observed) -> N
     await eventually(lambda: _names(observed, ["first", "second", "first", "second"]))
 
 
+async def test_what_has_waited_for_days_goes_out_in_its_place(relay, writer, observed) -> None:
+    project, days_ago = new_id(), utc_now() - timedelta(days=3)
+
+    for number in range(6):
+        moment = days_ago if number % 2 else utc_now()
+        await writer.write_raw(name=f"{number}", aggregate_id=project, created_at=moment)
+    await writer.superuser.execute("SELECT pg_notify('alta_outbox', 'projects')")
+
+    await eventually(lambda: _names(observed, [f"{number}" for number in range(6)]))
+    await eventually(writer.is_empty)
+
+
 async def test_a_late_commit_with_an_early_id_is_not_passed_over(relay, writer, observed) -> None:
     async with writer.sessions() as slow:
         await writer.outbox.add(slow, writer.event("slow"))
