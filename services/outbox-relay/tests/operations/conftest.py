@@ -245,13 +245,13 @@ class Written:
         kept = "INSERT INTO {s}.outbox_parked SELECT id, shard, created_at, aggregate_id, 11, 'unroutable' FROM gone"
         await self._execute(f"{gone} {kept}", event_ids, schema)
 
-    async def write_with_key(self, routing_key: str, project_id: UUID) -> str:
-        """Write an event with a routing key that no service could give it; return its id."""
+    async def write_with_key(self, routing_key: str, project_id: UUID, headers: str = "{}") -> str:
+        """Write an event with a routing key (and headers) that no service could give it; return its id."""
         event = ProjectCreated(project_id=project_id, name="raw", created_by=new_id())
         values = (event.event_id, event.TYPE, event.EXCHANGE, routing_key, event.AGGREGATE, project_id)
         names = "event_id, event_type, exchange, routing_key, aggregate_type, aggregate_id, shard, body, headers"
-        statement = f"INSERT INTO projects.outbox_event ({names}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{{}}')"
-        await self.connection.execute(statement, *values, shard_of(project_id), event.to_bytes())
+        statement = f"INSERT INTO projects.outbox_event ({names}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        await self.connection.execute(statement, *values, shard_of(project_id), event.to_bytes(), headers)
         return str(event.event_id)
 
     async def nothing_waits(self) -> bool:

@@ -117,6 +117,17 @@ async def test_an_event_is_shown_with_what_it_says(api, written):
     assert event["payload_base64"] is None
 
 
+@pytest.mark.parametrize("headers", ["{}", "null", "[1]", '"text"'])
+async def test_an_event_with_headers_that_are_none_is_shown(api, written, headers: str):
+    project_id = new_id()
+    event_id = await written.write_with_key("projects.project.created.v1", project_id, headers)
+
+    answer = await api.get(f"/v1/admin/outbox/{event_id}")
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["headers"]["cloudEvents:subject"] == f"project/{project_id}"
+
+
 async def test_a_parked_event_is_put_back_in_line_and_noted(api, written):
     ids = await written.write("a", "b")
     await written.park(*ids)

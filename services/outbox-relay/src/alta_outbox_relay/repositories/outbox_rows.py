@@ -74,7 +74,11 @@ class OutboxRows:
         """Return what an event says."""
         values = {"id": key.id, "created_at": key.created_at}
         row = (await self._session.execute(text(in_schema(_CONTENT, self._schema)), values)).first()
-        return EventContent(bytes(row.body), headers_of(row, row.headers)) if row else None
+        if row is None:
+            return None
+        # What is no object cannot be sent, and is parked; it is looked at all the same.
+        stored = row.headers if isinstance(row.headers, dict) else {}
+        return EventContent(bytes(row.body), headers_of(row, stored))
 
     async def _locate(self, event_ids: Sequence[UUID], span: tuple[datetime, datetime] | None) -> dict[UUID, EventKey]:
         statement = _LOCATE + (" AND created_at >= :earliest AND created_at < :latest" if span else "")
