@@ -11,6 +11,7 @@ from operator import attrgetter, itemgetter
 import structlog
 
 from alta_common.messaging.broker import address_of
+from alta_common.messaging.stopping import is_told_to_stop, stop_if_told
 from alta_common.messaging.topology import TopologyConflictError, declare_topology
 from alta_outbox_relay import metrics
 from alta_outbox_relay.amqp import spans
@@ -71,6 +72,7 @@ class Publisher:
                 log.warning("broker.awaited", broker=address_of(self._url), error=repr(error))
             else:
                 log.warning("broker.lost", reason=str(reason))
+            stop_if_told()
             if time.monotonic() - started >= _SETTLED_SECONDS:
                 pause = _FIRST_PAUSE
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
@@ -133,8 +135,7 @@ class Publisher:
             # It is somebody's to migrate. What can be published goes out meanwhile.
             log.error("broker.topology_conflict", broker=address_of(self._url), detail=str(error))  # noqa: TRY400 - the text says it all
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if is_told_to_stop():
                 raise
             # aio-pika cancels what waits on a channel that dies; nobody asked us to stop.
             raise BrokerLostError("the connection ended while the topology was declared") from error

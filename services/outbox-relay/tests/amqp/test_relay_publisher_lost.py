@@ -4,6 +4,7 @@ import pamqp.frame
 import pytest
 from pamqp import commands
 from pamqp.header import ContentHeader
+from pamqp.heartbeat import Heartbeat
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
@@ -127,19 +128,36 @@ async def test_a_hang_up_in_mid_frame_is_a_loss(scripted, run_publisher, make_ev
 
 
 async def test_a_broker_that_falls_silent_is_lost(scripted, run_publisher, make_events, heard) -> None:
-    scripted.tune(heartbeat=1)
+    # Not shorter: whoever is kept from running for so long has heard nothing either.
+    scripted.tune(heartbeat=2)
+    scripted.answers[Heartbeat] = Heartbeat()
     scripted.confirms = False
     async with run_publisher(scripted.url) as publisher:
         publisher.send(make_events(2), heard)
         (peer,) = scripted.publishers
         # As long as it is heard it stays, however long a confirm takes.
-        for beats in range(1, 6):
-            await eventually(lambda beats=beats: peer.beats >= beats)
-            peer.send_raw(b"\x08\0\0\0\0\0\0\xce")
+        await eventually(lambda: peer.beats >= 5)
         assert heard.count == 0
 
+        del scripted.answers[Heartbeat]
         await eventually(lambda: heard.lost_numbers == [1, 2])
         await eventually(peer.gone.is_set)
+
+
+async def test_who_is_told_to_stop_at_any_moment_stops(make_scripted) -> None:
+    # In steps of the event loop from the start on; after about a thousand it is connected. In one of ten moments the
+    # client library that declares takes the cancellation for its own.
+    for steps in range(0, 1100, 21):
+        async with make_scripted().listening() as broker:
+            running = asyncio.create_task(Publisher(broker.url).run())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            running.cancel()
+
+            done, _ = await asyncio.wait({running}, timeout=30)
+
+            assert done, f"told after {steps} steps, it goes on"
+            assert running.cancelled()
 
 
 async def test_its_own_end_is_an_orderly_one(scripted, run_publisher, make_events, heard) -> None:

@@ -14,6 +14,7 @@ from aio_pika.exceptions import AMQPError, DeliveryError, PublishError
 from yarl import URL
 
 from alta_common.errors import UnavailableError
+from alta_common.messaging.stopping import is_told_to_stop, stop_if_told
 from alta_common.messaging.topology import TopologyConflictError
 
 log = structlog.get_logger()
@@ -59,7 +60,7 @@ def raising_losses() -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError as error:
-        if _is_told_to_stop():
+        if is_told_to_stop():
             raise
         raise ConnectionError("the connection was lost while the broker was asked") from error
 
@@ -90,16 +91,10 @@ async def when_there(rabbitmq_url: str, connect: Callable[[], Awaitable[T]]) -> 
             log.error("broker.topology_conflict", broker=address_of(rabbitmq_url), detail=str(error))  # noqa: TRY400 - the text says it all
         except CONNECTION_ERRORS as error:
             log.warning("broker.awaited", broker=address_of(rabbitmq_url), error=repr(error))
-        if _is_told_to_stop():
-            raise asyncio.CancelledError
+        # A client that fails at that very moment may raise its failure instead.
+        stop_if_told()
         await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
         pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-
-
-def _is_told_to_stop() -> bool:
-    """Say whether this task was cancelled: a client that fails at that very moment may raise its failure instead."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 class ConfirmedSender:

@@ -33,6 +33,7 @@ from alta_common.messaging.queues import (
     ordered_exchange_of,
     queues_for,
 )
+from alta_common.messaging.stopping import stop_if_told
 
 __all__ = [
     "BROADCASTS",
@@ -114,6 +115,7 @@ async def declare_topology(rabbitmq_url: str, ladder: tuple[RetryDelay, ...] = R
             await _declare_work(connection, declaring)
             for refusal in declaring.refusals:
                 raise refusal
+        stop_if_told()
 
 
 @contextmanager
