@@ -8,6 +8,7 @@ import aio_pika
 from aio_pika.abc import AbstractConnection
 
 from alta_common.messaging.broker import CONNECTION_ERRORS, BrokerUnavailableError, address_of, named
+from alta_common.messaging.stopping import is_told_to_stop
 
 _CONNECT_SECONDS = 10
 
@@ -18,8 +19,7 @@ def failures_named(rabbitmq_url: str) -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if is_told_to_stop():
             raise
         # The client library cancels what waits on a channel that dies; nobody asked us to stop.
         raise BrokerUnavailableError(f"The connection to RabbitMQ ({address_of(rabbitmq_url)}) was lost.") from error
