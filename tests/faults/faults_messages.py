@@ -95,7 +95,7 @@ class Publisher:
             await asyncio.sleep(0.2)
 
     async def _send(self, connection: AbstractConnection, batch: list[tuple[aio_pika.Message, str | None]]) -> None:
-        channel = await connection.channel()
+        channel = await connection.channel(on_return_raises=True)
         exchange = await channel.get_exchange(EXCHANGE, ensure=False)
         for message, _ in batch:
             # Some twice, as a relay does that was killed.

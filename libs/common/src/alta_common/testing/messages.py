@@ -49,10 +49,14 @@ async def listening(rabbitmq_url: str, exchange: str, routing_key: str = "#") ->
 async def publish(
     rabbitmq_url: str, event: Event, *, correlation_id: str | None = None, traceparent: str | None = None
 ) -> None:
-    """Publish `event` as its service would, confirmed; the exchange must exist."""
+    """Publish `event` as its service would.
+
+    Raises aiormq's `AMQPError` when it reaches no queue: until a consumer has made its own, the exchange is
+    missing (`ChannelNotFoundEntity`), or already there with nothing bound to it (`DeliveryError`).
+    """
     body = event.to_bytes(correlation_id=correlation_id, traceparent=traceparent)
     async with await aio_pika.connect(rabbitmq_url) as connection:
-        channel = await connection.channel()
+        channel = await connection.channel(on_return_raises=True)
         exchange = await channel.get_exchange(event.EXCHANGE, ensure=True)
         await exchange.publish(
             aio_pika.Message(
