@@ -53,6 +53,8 @@ def _listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        # From here on connections wait in the queue: whoever is told the port can use it.
+        listening.listen(2048)
     except OSError as error:
         listening.close()
         raise SystemExit(f"cannot listen on {host}:{port} (HTTP_PORT): {error.strerror}") from error
