@@ -6,12 +6,19 @@ longest, and comes first: begun last, it would leave the other worker with nothi
 
 from pathlib import PurePosixPath
 
+import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 ON_ONE_STACK = "tests/journey"
 LONGEST = "tests"
+
+# How long an example takes says how busy the machine is; and what a run finds, the next must find too.
+hypothesis.settings.register_profile(
+    "repeatable", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("repeatable")
 
 
 class ByFile(LoadScopeScheduling):

@@ -41,7 +41,7 @@ headers = st.dictionaries(names, values, max_size=12) | st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(
     headers=headers,
     correlation_id=st.none() | st.text(max_size=60) | st.text(string.printable, min_size=100, max_size=200),

@@ -56,7 +56,7 @@ def test_frames_are_read_whatever_pieces_they_come_in() -> None:
         assert said.all == EXPECTED
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(
     at=st.integers(0, len(STREAM) - 1),
     removed=st.integers(0, 20),
@@ -75,7 +75,7 @@ def test_a_damaged_stream_is_an_error_of_the_protocol_or_none(at: int, removed: 
     assert len(said.all) <= len(EXPECTED) + 2
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(
     st.sampled_from([b"", b"\x01\x00\x01\x00\x00\x00\x40", b"\x02\x00\x01\x00\x00\x00\x20"]), st.binary(max_size=200)
 )

@@ -217,7 +217,7 @@ def test_words_of_no_length_still_give_captions_in_order(make: Any, pace_ms: int
     assert set(text_of(cues).split()) == {*STORY.split(), "later"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(

@@ -100,7 +100,7 @@ def test_text_is_never_markup(make: Any, text: str) -> None:
     assert read(result) == [f"before\n{text}\nafter"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.text(alphabet="ab1 .-+=#*_`~<>&![]()|\\\"':;/\x00\t\u00a0é中", min_size=1), min_size=1, max_size=4))
 def test_any_text_comes_back(make: Any, texts: list[str]) -> None:
     lines = [make.line(text, 0.1 + 0.03 * i, left=0.1) for i, text in enumerate(texts)]

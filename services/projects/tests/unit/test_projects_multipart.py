@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from alta_common.errors import InvalidError, UnsupportedMediaTypeError
@@ -47,6 +47,8 @@ async def test_fields_before_and_behind_the_file_are_found() -> None:
 @given(content=st.binary(max_size=600), size=st.integers(1, 200))
 async def test_a_file_survives_whatever_it_holds_and_however_it_is_cut(content: bytes, size: int) -> None:
     tricky = content + b"\r\n--frontie" + content + b"\r\n--"
+    # What holds the boundary itself is another form, and no client would choose it: content that begins with an r.
+    assume(b"--frontier" not in tricky)
 
     _, received, _ = await read(form(part("file", tricky, "a.bin"), part("language", b"en")), size)
 
