@@ -143,9 +143,9 @@ class Scenario:
         for relay in [self.fleet.start() for _ in range(self._size.relays)]:
             await eventually(partial(relay.said, "outbox.serving"), 180)
 
-    async def strike(self, step: Step) -> Happened:
-        """Strike now."""
-        written, before = len(self.writers.acknowledged), await self._before()
+    async def strike(self, step: Step, before: Before | None = None) -> Happened:
+        """Strike now, or where somebody has just looked what there was `before`."""
+        written, before = len(self.writers.acknowledged), before or await self.before()
         at = time.monotonic()
         hit = await asyncio.gather(*(self.strikes.strike(kind) for kind in step))
         self.fleet.check()
@@ -154,7 +154,8 @@ class Scenario:
         self._outcome.happened.append(happened)
         return happened
 
-    async def _before(self) -> Before:
+    async def before(self) -> Before:
+        """Return what there is now."""
         alone = not await self.database.pending(self._struck_at)
         # A queue whose broker has just come back may still say that it is empty.
         arrived = max(

@@ -79,7 +79,6 @@ class Strikes(ServerStrikes):
         self._fleet.start()
 
     async def relay_caught(self) -> None:
-        await self._load()
         async with self._outbox.connected() as connection, connection.transaction():
             caught = await self._caught(connection)
             self._note(Kind.RELAY_CAUGHT, "caught" if caught else "not caught")
@@ -92,13 +91,18 @@ class Strikes(ServerStrikes):
 
     async def _caught(self, connection: asyncpg.Connection) -> tuple[ServiceProcess, int] | None:
         """Return a relay that has published something and waits to strike it out, and its session, which we hold up."""
-        await connection.fetch(_HOLD)
         with suppress(AssertionError):
+            await eventually(lambda: self._hold(connection))
             waiting = await eventually(lambda: connection.fetchrow(_WAITING), _CAUGHT_SECONDS)
             relays = (relay for relay in self._fleet.processes if waiting["client_port"] in relay.ports())
             if relay := next(relays, None):
                 return relay, waiting["pid"]
         return None
+
+    async def _hold(self, connection: asyncpg.Connection) -> bool:
+        """Hold some of what waits; say whether there was any, for the relays may be through with it before we come."""
+        await self._load()
+        return bool(await connection.fetch(_HOLD))
 
     async def relay_replaced(self) -> None:
         replaced = self._fleet.any()

@@ -23,7 +23,10 @@ def traces() -> Iterator[TraceReceiver]:
 def stack(traces: TraceReceiver) -> Iterator[Stack]:
     """Start one stack for all journey tests, beside any that a developer has running."""
     quick = {"FAILURE_MAIL_CHECK_SECONDS": "1"}
-    with stack_beside("journey", OTEL_EXPORTER_OTLP_ENDPOINT=traces.endpoint, **quick) as home:
+    # These are about what the system does, not about how busy this machine is: without Redis the gateway signs nobody
+    # in, and does not know who has signed out.
+    patient = {"REDIS_TIMEOUT_SECONDS": "30", "REDIS_PATIENT_TIMEOUT_SECONDS": "30"}
+    with stack_beside("journey", OTEL_EXPORTER_OTLP_ENDPOINT=traces.endpoint, **quick, **patient) as home:
         yield Stack(home.stack_file)
 
 

@@ -9,6 +9,7 @@ from typing import Self
 import httpx
 import pytest
 
+from alta_common.testing import eventually
 from alta_stack.client import AltaClient
 from journey_stack import SAMPLES, Stack
 
@@ -193,7 +194,12 @@ async def test_the_same_bytes_are_one_document(client: AltaClient) -> None:
 @pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/openapi.json", "/docs"])
 async def test_what_needs_no_account_answers_anybody(stack: Stack, path: str) -> None:
     async with httpx.AsyncClient(base_url=stack.gateway, timeout=60) as anybody:
-        answer = await anybody.get(path)
+
+        async def well() -> httpx.Response:
+            return (await anybody.get(path)).raise_for_status()
+
+        # The document is not whole while a service is still writing its first one.
+        answer = await eventually(well)
 
     assert answer.status_code == 200
     assert answer.headers["x-content-type-options"] == "nosniff"

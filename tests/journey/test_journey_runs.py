@@ -49,7 +49,7 @@ def note(path: Path, words: str) -> Path:
 def cancelled_jobs(stack: Stack) -> float:
     """Return how many documents the ocr process has been told to leave."""
     address = stack.read()["services"]["ocr"]["internal_url"]
-    metrics = httpx.get(f"{address}/metrics", trust_env=False).text
+    metrics = httpx.get(f"{address}/metrics", trust_env=False, timeout=60).text
     samples = [sample for family in text_string_to_metric_families(metrics) for sample in family.samples]
     named = [sample for sample in samples if sample.name == "alta_ocr_jobs_total"]
     return sum(sample.value for sample in named if sample.labels["outcome"] == "cancelled")

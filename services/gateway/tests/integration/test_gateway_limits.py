@@ -46,8 +46,12 @@ async def test_a_place_comes_free_again(make_edge, signed_in):
     async def fits():
         return (await edge.http.get("/v1/projects", headers=signed_in)).status_code == 200
 
+    async def is_full():
+        return not await fits()
+
     assert await fits()
-    assert not await fits()
+    # At once, unless the machine took the three seconds for itself.
+    await eventually(is_full)
     await eventually(fits)
 
 
@@ -100,7 +104,13 @@ async def test_sign_ins_are_counted_for_the_account_however_it_is_spelled(make_e
 
 
 async def test_a_refused_request_costs_nothing_anywhere(make_edge, redis_url):
-    edge = await make_edge(limit_anonymous="600/60/100")
+    # As many as by default, but none comes back while the test runs.
+    edge = await make_edge(
+        limit_anonymous="600/60/100",
+        limit_login_account="10/36000/10",
+        limit_login_account_address="10/36000/10",
+        limit_login_address="30/36000/30",
+    )
 
     for _ in range(30):
         await edge.http.post("/v1/auth/login", json={"email": "ada@example.com"})

@@ -275,6 +275,8 @@ async def test_a_killed_worker_costs_a_retry_of_its_page_only(
 async def test_a_cancelled_document_stops_its_workers_at_once(
     local_engine: LocalEngine, pool: WorkerPool, raw_pdf: MakePath
 ) -> None:
+    # A worker that a test before this one has killed may not be replaced yet.
+    await eventually(lambda: len(pool.pids) == 2)
     before = set(pool.pids)
     opened: list[tuple[int, int]] = []
     reading = asyncio.create_task(read(local_engine, raw_pdf(ENDLESS), opened))

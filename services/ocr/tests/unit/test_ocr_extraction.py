@@ -270,7 +270,8 @@ async def test_a_document_that_takes_too_long_is_stopped_and_ends_as_failed(
     storage: MemoryObjectStorage, publisher: MemoryPublisher, fake: FakeEngine, uploaded: Callable[..., Any]
 ) -> None:
     fake.hang = True
-    service = ExtractionService(storage, {"local": fake}, publisher, WorkRules(default_engine="local", job_seconds=0.2))
+    # Enough for the engine to be reached.
+    service = ExtractionService(storage, {"local": fake}, publisher, WorkRules(default_engine="local", job_seconds=1))
 
     await service.extract(await uploaded())
 

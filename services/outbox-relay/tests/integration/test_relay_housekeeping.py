@@ -93,14 +93,15 @@ async def test_the_backlog_is_measured(writer) -> None:
 
 async def test_writers_go_on_while_somebody_reads_what_is_to_be_dropped(writer) -> None:
     await make_old_day(writer)
-    async with writer.superuser.transaction(), keeping_house(writer) as logs:
+    async with writer.superuser.transaction():
         # As a backup does: it keeps its locks on all tables until its end.
         await writer.superuser.fetch("SELECT FROM projects.outbox_event")
-        for depth in range(1, 6):
-            async with writer.sessions.begin() as session:
-                await session.execute(text("SET LOCAL lock_timeout = '1s'"))
-                await writer.outbox.add(session, writer.event())
-            await eventually(lambda depth=depth: measured("depth") == depth)
+        async with keeping_house(writer) as logs:
+            for depth in range(1, 6):
+                async with writer.sessions.begin() as session:
+                    await session.execute(text("SET LOCAL lock_timeout = '1s'"))
+                    await writer.outbox.add(session, writer.event())
+                await eventually(lambda depth=depth: measured("depth") == depth)
 
     assert not logs
     assert await exists(writer, LONG_AGO)

@@ -4,6 +4,7 @@ from collections import defaultdict
 from contextlib import AsyncExitStack
 
 import orjson
+from sqlalchemy import text
 
 from alta_common.ids import new_id
 from alta_common.testing import eventually
@@ -18,6 +19,8 @@ async def test_no_event_overtakes_one_whose_lower_id_was_committed_late(run_rela
         late = []
         for _ in range(_LATE):
             session = await stack.enter_async_context(writer.sessions())
+            # Nobody has forgotten it, however long a slow machine takes for the others.
+            await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             projects = [new_id() for _ in range(_AGGREGATES_EACH)]
             await writer.outbox.add(session, *(writer.event("first", project) for project in projects))
             late.append((session, projects))

@@ -98,18 +98,20 @@ async def test_nothing_that_is_written_after_its_time_overtakes_a_scheduled_even
 ) -> None:
     wakeup = OutboxWakeup(engine, "projects")
     writer.outbox = Outbox("projects", wakeup)
-    project, moment = new_id(), utc_now() + timedelta(seconds=1)
+    project = new_id()
 
-    async with run_relay(poll_seconds=3600) as relay:
-        await eventually(lambda: relay.serving)
+    async with run_relay(poll_seconds=3600):
+        # Until this has gone out, the relay was still connecting. It has to know of what is scheduled before its time.
+        await writer.write(writer.event("first"))
+        await eventually(lambda: _names(observed, ["first"]))
+        moment = utc_now() + timedelta(seconds=3)
         await writer.write(writer.event("scheduled", project), deliver_at=moment)
         await writer.write(writer.event("before", project))
-        await eventually(lambda: _names(observed, ["before"]))
         await eventually(lambda: utc_now() > moment)
         await writer.write(writer.event("after", project))
         await eventually(writer.is_empty)
 
-    assert await observed.names() == ["before", "scheduled", "after"]
+    assert await observed.names() == ["first", "before", "scheduled", "after"]
     await wakeup.aclose()
 
 

@@ -202,8 +202,13 @@ async def test_the_http_process_is_ready_and_stops_cleanly_while_clients_wait(
         internal = await running.url("internal.listening")
         base_url = await running.url("http.listening")
         async with httpx.AsyncClient(timeout=120) as client:
-            ready = (await client.get(f"{internal}/health/ready")).json()
-            assert ready["checks"] == dict.fromkeys(("http", "database", "storage", "signing_keys"), "ok")
+
+            async def checks() -> dict[str, str] | None:
+                answer = await client.get(f"{internal}/health/ready")
+                return answer.json()["checks"] if answer.status_code == 200 else None
+
+            ready = await eventually(checks)
+            assert ready == dict.fromkeys(("http", "database", "storage", "signing_keys"), "ok")
             project = (await client.post(f"{base_url}/v1/projects", json={"name": "a"}, headers=headers)).json()
             upload = {"file": ("a.pdf", b"%PDF-1.7")}
             taken = await client.post(

@@ -156,8 +156,9 @@ async def test_the_engine_says_when_it_cannot_work(google: EmulatedSpeech) -> No
 async def test_a_worker_that_crashes_while_it_decodes_costs_a_second_try(
     crashes: int, google: EmulatedSpeech, decoding: WorkerPool, tmp_path: Path, silent_flac
 ) -> None:
-    # Of more than five minutes: after those, decoding tells for the first time how far it has come.
-    path = silent_flac(tmp_path / "silence.flac", 0.1)
+    # After five minutes of it, decoding tells for the first time how far it has come. The rest takes longer than the
+    # kill, even where we come to it late.
+    path = silent_flac(tmp_path / "silence.flac", 0.3)
     killed: set[int] = set()
 
     def kill(_done: float, _total: float) -> None:
