@@ -97,7 +97,7 @@ class AltaClient:
     def __init__(self, gateway_url: str, mail_url: str, *, timeout_seconds: float = 120) -> None:
         limits = httpx.Limits(max_connections=50)
         self.http = httpx.AsyncClient(base_url=gateway_url, timeout=timeout_seconds, limits=limits, trust_env=False)
-        self._mail = httpx.AsyncClient(base_url=mail_url, timeout=10, trust_env=False)
+        self._mail = httpx.AsyncClient(base_url=mail_url, timeout=timeout_seconds, trust_env=False)
         self.email = ""
         self.password = ""
         self._tokens: dict[str, Any] = {}

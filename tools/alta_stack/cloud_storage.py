@@ -51,7 +51,7 @@ class CloudStorageServer:
         """Return what watches its start."""
         if self.process is None:
             raise StackError("the emulator of Cloud Storage was not launched")
-        return Starting(self.process, "the emulator of Cloud Storage", self.log, timedelta(seconds=20))
+        return Starting(self.process, "the emulator of Cloud Storage", self.log, timedelta(seconds=60))
 
     def stop(self) -> None:
         """Stop the server."""

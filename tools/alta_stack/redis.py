@@ -52,7 +52,7 @@ class RedisServer:
         """Return what watches its start."""
         if self.process is None:
             raise StackError("Redis was not launched")
-        return Starting(self.process, "Redis", self.log, timedelta(seconds=20))
+        return Starting(self.process, "Redis", self.log, timedelta(seconds=60))
 
     def stop(self) -> None:
         """Stop the server."""

@@ -98,7 +98,10 @@ async def test_a_restarted_server_costs_no_failed_request(database: FreshDatabas
     await check_database(engine)
     superuser = await asyncpg.connect(database.superuser_dsn)
     # Waiting until each has gone: one that is about to go still takes a question, and leaves it unanswered.
-    end = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'alta_projects'"
+    end = (
+        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
+        "WHERE usename = 'alta_projects' AND datname = current_database()"
+    )
     assert [row["pg_terminate_backend"] for row in await superuser.fetch(end)] == [True]
     await superuser.close()
 

@@ -62,7 +62,7 @@ async def test_a_stop_ends_in_time_when_the_broker_says_nothing_more(
     proxy.fall_silent()
     reader.gate.set()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DRAIN_SECONDS):
         await app.stop()
 
     assert len(reader.finished) == 1
@@ -77,7 +77,7 @@ async def test_only_what_keeps_no_order_is_cancelled_before_the_end(
     await app.start()
     proxy.hold_back(CANCEL_OK, None)
 
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(DRAIN_SECONDS):
         await app.stop()
 
     # The queue that moves messages to the thirty partitions; those are given back with the connection.

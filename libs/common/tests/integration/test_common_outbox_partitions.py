@@ -15,8 +15,7 @@ from alta_common.outbox import Outbox
 from alta_common.testing import eventually
 from alta_common.testing.postgres import FreshDatabase
 
-TODAY = utc_now().date()
-LONG_AGO = TODAY - timedelta(days=40)
+LONG_AGO = utc_now().date() - timedelta(days=40)
 
 outbox = Outbox("projects")
 
@@ -149,8 +148,9 @@ async def test_days_that_had_no_partition_get_one_afterwards_and_go_in_their_tim
 ) -> None:
     """As on a laptop that was off for so long that no day was made ahead any more."""
     await superuser.execute("SET timezone = 'UTC'")
-    await superuser.execute(f"DROP TABLE {name_of(TODAY)}")
-    recent = TODAY - timedelta(days=10)
+    today = utc_now().date()
+    await superuser.execute(f"DROP TABLE {name_of(today)}")
+    recent = today - timedelta(days=10)
     for day in (recent, LONG_AGO, recent):
         await superuser.execute(_WRITE, day)
     await write(sessions)
@@ -161,7 +161,7 @@ async def test_days_that_had_no_partition_get_one_afterwards_and_go_in_their_tim
     places = [(row["day"], row["place"]) for row in await superuser.fetch(_PLACES)]
     old = [(day, name_of(day)) for day in (recent, LONG_AGO, recent)]
     # What may be written to at this moment is moved when the day is over.
-    assert places == [*old, (TODAY, "projects.outbox_event_default")]
+    assert places == [*old, (today, "projects.outbox_event_default")]
     assert await superuser.fetchval("SELECT count(*) FROM projects.outbox_pending") == 4
     assert await drop(superuser) == 0
     await superuser.execute("DELETE FROM projects.outbox_pending")
@@ -174,11 +174,12 @@ async def test_days_that_had_no_partition_get_one_afterwards_and_go_in_their_tim
 async def test_who_writes_while_todays_partition_is_attached_is_not_refused(
     sessions: Sessions, superuser: asyncpg.Connection, other: asyncpg.Connection
 ) -> None:
-    await superuser.execute(f"DROP TABLE {name_of(TODAY)}")
+    today = name_of(utc_now().date())
+    await superuser.execute(f"DROP TABLE {today}")
     async with other.transaction():
         assert await other.fetchval("SELECT projects.outbox_ensure_partitions(0)") == 1
         writing = asyncio.ensure_future(write(sessions))
         await eventually(lambda: superuser.fetchval("SELECT bool_or(NOT granted) FROM pg_locks"))
 
     await writing
-    assert await superuser.fetchval("SELECT tableoid::regclass::text FROM projects.outbox_event") == name_of(TODAY)
+    assert await superuser.fetchval("SELECT tableoid::regclass::text FROM projects.outbox_event") == today

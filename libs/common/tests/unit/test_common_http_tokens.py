@@ -185,9 +185,9 @@ async def test_a_token_above_4_kib_is_refused(maker: TokenMaker, verifier: Token
 
 
 async def test_a_remembered_token_still_expires(maker: TokenMaker) -> None:
+    token = maker.token(USER, expires_in=60)
     clock = time.time()
     verifier = TokenVerifier(StaticJwks(maker.jwks), "alta-identity", "alta", now=lambda: clock)
-    token = maker.token(USER, expires_in=60)
     await verifier.verify(token)
 
     clock += 66

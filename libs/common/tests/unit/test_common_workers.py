@@ -225,6 +225,8 @@ async def test_a_worker_killed_while_idle_is_replaced_before_the_next_job(create
 async def test_a_job_without_progress_is_killed_and_one_with_progress_is_not(create_pool) -> None:
     pool = create_pool(limits=WorkerLimits(job_seconds=120, step_seconds=3))
     await pool.start()
+    # Its process may still be starting, which takes longer than a step on a busy machine.
+    await pool.run(job("pid"), step_seconds=120)
 
     assert await pool.run(job("steps", count=7, pause=0.5)) == 7
     with pytest.raises(WorkerTimeoutError, match="without progress"):
