@@ -1,9 +1,11 @@
 """Consumers and publishers that are stopped, and that lose their broker or have none yet."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from aio_pika import RobustChannel
 
 from alta_common.contracts.event import Event
 from alta_common.errors import UnavailableError
@@ -12,6 +14,28 @@ from alta_common.messaging.publisher import EventPublisher
 from alta_common.testing import eventually
 
 QUEUE = "ocr_queue"
+
+
+@pytest.fixture
+def fails_to_open(monkeypatch: pytest.MonkeyPatch) -> Callable[[RobustChannel], Awaitable[None]]:
+    """Has the broker close a channel, and not answer when the client opens it again, which it does once."""
+
+    async def end(channel: RobustChannel) -> None:
+        failed, opening = asyncio.Event(), RobustChannel._on_open
+
+        async def fail_once(self: RobustChannel) -> None:
+            if self is channel and not failed.is_set():
+                failed.set()
+                raise TimeoutError("no answer")
+            await opening(self)
+
+        monkeypatch.setattr(RobustChannel, "_on_open", fail_once)
+        await (await channel.get_underlay_channel()).basic_ack(4711)
+        await failed.wait()
+        while not channel.is_closed:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
+
+    return end
 
 
 async def test_a_stop_waits_for_what_runs(
@@ -93,6 +117,29 @@ async def test_a_channel_that_the_broker_closes_is_opened_again_and_nothing_is_l
             return await depth(QUEUE) == 0
 
         await eventually(is_empty)
+
+
+async def test_a_queue_whose_channel_cannot_be_opened_again_at_once_is_consumed_all_the_same(
+    consuming: Any, reader: Any, publisher: EventPublisher, a_request: Any, fails_to_open: Any
+) -> None:
+    async with consuming() as app:
+        (subscriber,) = app._subscriptions._broker.subscribers
+        await fails_to_open(subscriber._queue_obj.channel)
+
+        with pytest.raises(UnavailableError, match=QUEUE):
+            await app.check()
+        await eventually(lambda: is_ready(app))
+        await publisher.publish(a_request())
+        await eventually(lambda: reader.finished)
+
+
+async def test_a_publisher_whose_channel_cannot_be_opened_again_at_once_opens_it_for_the_next_event(
+    consuming: Any, publisher: EventPublisher, a_request: Any, fails_to_open: Any
+) -> None:
+    async with consuming():
+        await fails_to_open(publisher._sender._channel)
+
+        await publisher.publish(a_request())
 
 
 async def is_ready(app: ConsumerApp) -> bool:

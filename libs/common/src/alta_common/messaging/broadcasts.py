@@ -55,8 +55,12 @@ class BroadcastListener:
 
     async def _stay_connected(self) -> None:
         while True:
-            await when_there(self._url, self._listen)
-            log.warning("broadcasts.lost", service=self._service)
+            try:
+                await when_there(self._url, self._listen)
+                log.warning("broadcasts.lost", service=self._service)
+            except Exception:
+                # Whatever it is: a task that ended here would leave the process deaf, or waiting for its own start.
+                log.exception("broadcasts.failed", service=self._service)
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self) -> None:

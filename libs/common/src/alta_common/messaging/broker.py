@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TypeVar
 
@@ -167,14 +167,26 @@ class ConfirmedSender:
     async def _publish(
         self, channel: AbstractRobustChannel, exchange: str, routing_key: str, message: aio_pika.Message
     ) -> None:
-        # A robust channel that is being restored refuses to publish; waiting for it is what we are here for.
-        await channel.ready()
+        await self._ready(channel)
         while await self._is_blocked():
             if not self._waits_out_alarms:
                 raise BrokerUnavailableError("the broker takes no messages at the moment, because of an alarm")
             await asyncio.sleep(_LOOK_SECONDS)
         target = await channel.get_exchange(exchange, ensure=False)
         await target.publish(message, routing_key, mandatory=True)
+
+    async def _ready(self, channel: AbstractRobustChannel) -> None:
+        """Return when the channel publishes: while it is being restored it would refuse to.
+
+        The client library restores one that the broker has closed once, at once; where that fails, it is for us to.
+        """
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RECONNECT_SECONDS):
+                    await channel.ready()
+                    return
+            if channel.is_closed and self.is_connected:
+                await channel.restore()
 
     async def _give_time(self, publishing: asyncio.Task[None]) -> None:
         """Return when it is published, or failed to be. Raises `TimeoutError`; an alarm's time does not count."""

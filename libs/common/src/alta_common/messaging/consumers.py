@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -110,7 +109,7 @@ class ConsumerApp:
             # First: what is said of a message that is being handled must not be missed.
             await self._broadcasts.start()
         await when_there(self._url, lambda: self._consume(retired))
-        self._keeper = asyncio.create_task(self._keep_topology(), name="topology-keeper")
+        self._keeper = asyncio.create_task(self._keep(), name="consumers-keeper")
         log.info("consumers.started", broker=address_of(self._url), queues=[one.queue for one in self._consumers])
 
     async def stop(self) -> None:
@@ -133,6 +132,8 @@ class ConsumerApp:
         """Raise `BrokerUnavailableError` while nothing can be consumed (readiness)."""
         if self._subscriptions is None or not await self._subscriptions.is_connected(0.5):
             raise BrokerUnavailableError("the consumers are not connected to the broker")
+        if ended := self._subscriptions.ended:
+            raise BrokerUnavailableError(f"{', '.join(ended)}: not consumed at the moment")
         if self._broadcasts is not None:
             await self._broadcasts.check()
 
@@ -141,17 +142,33 @@ class ConsumerApp:
         await declare_topology(self._url, self._ladder)
         return {one.queue: await declare_partitions(self._url, one.queue, one.partitions) for one in self._consumers}
 
-    async def _keep_topology(self) -> None:
-        """Declare everything again while there is no connection.
+    async def _keep(self) -> None:
+        """Have queues consumed that are not any more, whatever has become of them."""
+        while True:
+            await asyncio.sleep(_KEEPER_SECONDS)
+            subscriptions = self._subscriptions
+            if subscriptions is None:
+                continue
+            try:
+                with raising_losses():
+                    await self._repair(subscriptions)
+            except CONNECTION_ERRORS as error:
+                log.info("consumers.not_repaired", error=repr(error))
+            except Exception:
+                log.exception("consumers.not_repaired")
+
+    async def _repair(self, subscriptions: Subscriptions) -> None:
+        """Declare everything again while there is no connection, and where a channel has ended.
 
         A broker that comes back empty would otherwise refuse our return for ever: the client looks up queues that it
         had, and ends the connection when one is missing.
         """
-        while True:
-            await asyncio.sleep(_KEEPER_SECONDS)
-            if self._subscriptions is not None and not await self._subscriptions.is_connected(0.1):
-                with suppress(*CONNECTION_ERRORS), raising_losses():
-                    await self._declare()
+        if not await subscriptions.is_connected(0.1):
+            await self._declare()
+        elif ended := subscriptions.ended:
+            log.warning("consumers.channels_ended", queues=ended)
+            await self._declare()
+            await subscriptions.restore()
 
     async def _consume(self, retired: dict[str, list[str]]) -> None:
         subscriptions = Subscriptions(self._url, f"{self._service} consumers")

@@ -10,7 +10,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from alta_common.clock import to_rfc3339, utc_now
 from alta_common.errors import UnavailableError
 from alta_common.messaging import envelope as names
-from alta_common.messaging.broker import CONNECTION_ERRORS, ConfirmedSender
+from alta_common.messaging.broker import CONNECTION_ERRORS, ConfirmedSender, raising_losses
 from alta_common.messaging.envelope import copy_of, slice_of
 from alta_common.messaging.failures import code_of
 from alta_common.messaging.topology import DEAD_LETTER_EXCHANGE, RetryDelay
@@ -62,7 +62,8 @@ class Handover:
     async def acknowledge(self, message: AbstractIncomingMessage) -> None:
         """Tell the broker that the message is done with."""
         try:
-            await message.ack()
+            with raising_losses():
+                await message.ack()
         except CONNECTION_ERRORS as error:
             # The broker will deliver it again; whoever handles it twice knows how (inbox, derived ids).
             log.warning("message.ack_lost", queue=self._queue, message_id=message.message_id, error=repr(error))

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
+from aio_pika import RobustChannel
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
@@ -24,6 +25,7 @@ log = structlog.get_logger()
 Deliver = Callable[[AbstractIncomingMessage], Awaitable[None]]
 
 _CANCEL_SECONDS = 2.0
+_OPEN_SECONDS = 10.0
 
 
 class Subscriptions:
@@ -39,6 +41,8 @@ class Subscriptions:
             logger=None,
         )
         self._connection: AbstractRobustConnection | None = None
+        self._queues: list[RabbitQueue] = []
+        self._channels: dict[str, RobustChannel] = {}
         self._in_order: set[RabbitSubscriber] = set()
         self._cancelling: list[asyncio.Task[None]] = []
 
@@ -52,9 +56,10 @@ class Subscriptions:
         async def take(message: RabbitMessage) -> None:
             await deliver(message.raw_message)
 
+        # Looked up and not declared: what it is like is the topology's business.
+        looked_up = RabbitQueue(queue, declare=False)
         subscriber = self._broker.subscriber(
-            # Looked up and not declared: what it is like is the topology's business.
-            RabbitQueue(queue, declare=False),
+            looked_up,
             channel=Channel(prefetch_count=prefetch),
             ack_policy=AckPolicy.MANUAL,
             # The body stays as it came: our own reading decides what an unreadable one means.
@@ -62,6 +67,7 @@ class Subscriptions:
             no_reply=True,
         )
         subscriber(take)
+        self._queues.append(looked_up)
         if in_order:
             self._in_order.add(subscriber)
 
@@ -69,10 +75,32 @@ class Subscriptions:
         """Connect, and consume. Raises what connecting raises, and when a queue is missing."""
         self._connection = await self._broker.connect()
         await self._broker.start()
+        for queue in self._queues:
+            # Known by now, and only looked up.
+            channel = (await self._broker.declare_queue(queue)).channel
+            assert isinstance(channel, RobustChannel)
+            self._channels[queue.name] = channel
 
     async def is_connected(self, within_seconds: float) -> bool:
         """Say whether the broker is there."""
         return await self._broker.ping(timeout=within_seconds)
+
+    @property
+    def ended(self) -> list[str]:
+        """Return the queues that nobody consumes at the moment, because their channel has ended."""
+        return [queue for queue, channel in self._channels.items() if channel.is_closed]
+
+    async def restore(self) -> None:
+        """Open the channels that have ended, and consume their queues again.
+
+        A channel that the broker closes is opened again by the client library, once: when that fails (the queue is
+        missing at that moment, a leader is being elected) its queue would not be consumed any more, on a connection
+        that lives. Raises what opening one raises.
+        """
+        for channel in self._channels.values():
+            if channel.is_closed:
+                async with asyncio.timeout(_OPEN_SECONDS):
+                    await channel.restore()
 
     async def cancel(self) -> None:
         """Ask for no more messages; those taken may still be acknowledged. Returns after two seconds at the latest.
