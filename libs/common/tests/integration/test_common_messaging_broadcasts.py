@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import aio_pika
@@ -112,6 +113,32 @@ async def test_broadcasts_are_heard_again_after_a_lost_connection(
     await eventually(hears, LONG)
     for process in processes:
         await process.listener.check()
+
+
+async def test_broadcasts_are_heard_again_after_their_queue_was_deleted(
+    rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await declare_topology(rabbitmq_url)
+    process, queues, consume = Process(rabbitmq_url), list[aio_pika.abc.AbstractQueue](), aio_pika.Queue.consume
+
+    async def note(queue: aio_pika.Queue, *args: Any, **kwargs: Any) -> str:
+        queues.append(queue)
+        return await consume(queue, *args, **kwargs)
+
+    monkeypatch.setattr(aio_pika.Queue, "consume", note)
+    await process.listener.start()
+    try:
+        # Nobody else may: the queue is its connection's own, for all but the operators of the broker.
+        await queues[0].delete(if_unused=False, if_empty=False)
+
+        async def hears() -> bool:
+            await publish(rabbitmq_url, a_cancellation())
+            return bool(process.heard)
+
+        await eventually(hears, LONG)
+        await process.listener.check()
+    finally:
+        await process.listener.stop()
 
 
 async def test_a_process_that_is_gone_leaves_no_queue_behind(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from aio_pika import RobustChannel
+from aio_pika.abc import AbstractChannel, AbstractConnection
 
 from alta_common.contracts.event import Event
 from alta_common.errors import UnavailableError
@@ -140,6 +141,44 @@ async def test_a_publisher_whose_channel_cannot_be_opened_again_at_once_opens_it
         await fails_to_open(publisher._sender._channel)
 
         await publisher.publish(a_request())
+
+
+async def test_a_queue_that_somebody_deletes_is_declared_and_consumed_again(
+    consuming: Any, reader: Any, publisher: EventPublisher, channel: AbstractChannel, a_request: Any
+) -> None:
+    async with consuming() as app:
+        (subscriber,) = app._subscriptions._broker.subscribers
+        consumed = await subscriber._queue_obj.channel.get_underlay_channel()
+        cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        consumed.on_consumer_cancel_callbacks.add(lambda _: cancelled.set_result(None))
+        await channel.queue_delete(QUEUE)
+        await cancelled
+
+        with pytest.raises(UnavailableError, match=QUEUE):
+            await app.check()
+        await eventually(lambda: is_ready(app))
+        await publisher.publish(a_request())
+        await eventually(lambda: reader.finished)
+
+
+async def test_a_connection_that_is_of_no_use_is_closed_before_there_is_another(
+    rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    useless, opening = list[AbstractConnection](), RobustChannel._on_open
+
+    async def fail_once(self: RobustChannel) -> None:
+        if not useless:
+            useless.append(self._connection)
+            raise ConnectionError("lost at that very moment")
+        await opening(self)
+
+    monkeypatch.setattr(RobustChannel, "_on_open", fail_once)
+    publisher = EventPublisher(rabbitmq_url, "projects")
+    await publisher.start()
+
+    assert useless[0].is_closed
+    await publisher.check()
+    await publisher.stop()
 
 
 async def is_ready(app: ConsumerApp) -> bool:

@@ -195,12 +195,27 @@ async def test_a_type_that_nobody_has_heard_of_makes_no_series_of_its_own(
         await eventually(counted)
 
 
+def nested_tables(depth: int) -> bytes:
+    """Return a table that holds a table that holds a table…, without the length that stands before it."""
+    table = b""
+    for _ in range(depth):
+        table = b"\x01tF" + struct.pack(">I", len(table)) + table
+    return table
+
+
+DEEP = nested_tables(1000)
+HEADERS = {"number": 2**40, "x-alta-note": 2**40, "text": "x" * len(DEEP)}
+
 # What stands in a message's properties when they are written well, and what somebody else's program writes instead.
 DAMAGES = {
     "a timestamp in microseconds": (struct.pack(">Q", 1_700_000_000), struct.pack(">Q", 1_700_000_000_000_000)),
     "a timestamp without end": (struct.pack(">Q", 1_700_000_000), b"\xff" * 8),
     "a type in Latin-1": (b"\x04cafe", b"\x04caf\xe9"),
     "a header named in Latin-1": (b"\x06numberl", b"\x06numb\xe9rl"),
+    "tables in tables in tables": (
+        b"S" + struct.pack(">I", len(DEEP)) + b"x" * len(DEEP),
+        b"F" + struct.pack(">I", len(DEEP)) + DEEP,
+    ),
 }
 
 
@@ -231,12 +246,28 @@ async def test_a_message_whose_properties_nobody_can_decode_is_dead_and_its_neig
     assert "x-undecodable" not in message.headers
 
 
+# What the client library reads in a header and does not write.
+ONE_WAY = {"caf\xe9": b"S\0\0\0\x04caf\xe9", "1e+300": b"d" + struct.pack(">d", 1e300)}
+
+
+@pytest.mark.parametrize("text", ONE_WAY)
+async def test_a_message_with_a_header_that_cannot_be_written_again_is_copied_all_the_same(
+    consuming: Any, publisher: EventPublisher, channel: AbstractChannel, dead_letter: Any, text: str
+) -> None:
+    well = b"x-alta-notel" + struct.pack(">q", 2**40)
+    async with consuming():
+        damaged = b"x-alta-note" + ONE_WAY[text]
+        await publish_damaged(channel, b"nonsense", well, damaged)
+        message = await dead_letter()
+
+    assert message.headers["x-alta-reason"] == "unreadable_message"
+    assert message.headers["x-alta-note"] == text
+
+
 async def publish_damaged(channel: AbstractChannel, body: bytes, well: bytes, damaged: bytes) -> None:
     """Publish what no client library lets one write."""
     moment = datetime.fromtimestamp(1_700_000_000, UTC)
-    properties = commands.Basic.Properties(
-        message_id="damaged", timestamp=moment, message_type="cafe", headers={"number": 2**40}
-    )
+    properties = commands.Basic.Properties(message_id="damaged", timestamp=moment, message_type="cafe", headers=HEADERS)
     raw = await channel.get_underlay_channel()
     frames = (
         commands.Basic.Publish(exchange="", routing_key=QUEUE),

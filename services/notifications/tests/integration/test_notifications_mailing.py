@@ -181,6 +181,34 @@ async def test_giving_up_is_noted_and_a_replay_may_still_succeed(
     assert len(mail_server.mails) == 1
 
 
+async def test_a_mail_that_is_marked_as_sent_while_it_is_given_up_stays_sent(
+    mailing: MailService, sessions: Sessions
+) -> None:
+    event = a_verification()
+    async with sessions.begin() as session:
+        deliveries = DeliveryRepository(session)
+        await deliveries.lock_or_create(event.event_id, template=event.template, to=event.to, message_id="<a@b>")
+
+    async with sessions.begin() as session:
+        (await DeliveryRepository(session).lock(event.event_id)).mark_sent(utc_now())
+        giving_up = asyncio.create_task(mailing.give_up(event, DeliveryBusyError("it is being sent")))
+        await eventually(lambda: somebody_waits(sessions))
+    await giving_up
+
+    delivery = await delivery_of(sessions, event)
+    assert delivery is not None
+    assert delivery.status == DeliveryStatus.SENT
+
+
+async def somebody_waits(sessions: Sessions) -> bool:
+    """Say whether a transaction waits for what another one holds."""
+    async with sessions() as session:
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(await session.scalar(text(waiting)))
+
+
 @pytest.mark.parametrize(
     "event",
     [

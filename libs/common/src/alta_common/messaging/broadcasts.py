@@ -78,6 +78,8 @@ class BroadcastListener:
             queue = await channel.declare_queue(exclusive=True, auto_delete=True, arguments={"x-queue-type": "classic"})
             for binding in self._bindings:
                 await queue.bind(exchange_of(binding), routing_key=binding)
+            # The broker may delete the queue and leave us the channel.
+            (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(lambda _: ended.set())
             await queue.consume(self._hear, no_ack=True)
             self._listening.set()
             await ended.wait()

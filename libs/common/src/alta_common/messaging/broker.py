@@ -126,7 +126,12 @@ class ConfirmedSender:
         self._connection = await aio_pika.connect_robust(
             named(self._url, self._name), timeout=10, reconnect_interval=RECONNECT_SECONDS
         )
-        channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+        try:
+            channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+        except BaseException:
+            # Nobody else knows of it, and it would connect again and again for as long as this process lives.
+            await self.stop()
+            raise
         self._channel = channel if isinstance(channel, AbstractRobustChannel) else None
 
     async def stop(self) -> None:

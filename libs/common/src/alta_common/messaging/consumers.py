@@ -158,10 +158,11 @@ class ConsumerApp:
                 log.exception("consumers.not_repaired")
 
     async def _repair(self, subscriptions: Subscriptions) -> None:
-        """Declare everything again while there is no connection, and where a channel has ended.
+        """Declare everything again while there is no connection, and where a queue is not consumed.
 
         A broker that comes back empty would otherwise refuse our return for ever: the client looks up queues that it
-        had, and ends the connection when one is missing.
+        had, and ends the connection when one is missing. One that somebody has deleted it waits for, on a connection
+        that lives, and nothing that is published meanwhile is heard by anybody.
         """
         if not await subscriptions.is_connected(0.1):
             await self._declare()

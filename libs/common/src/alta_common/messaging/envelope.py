@@ -1,5 +1,7 @@
 """Reading an event out of a message, and writing one into it."""
 
+import reprlib
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,6 +10,7 @@ from typing import Any
 import aio_pika
 import orjson
 from aio_pika.abc import AbstractIncomingMessage, DeliveryMode
+from pamqp import encode
 
 from alta_common.contracts.event import CONTENT_TYPE, Event, message_headers
 from alta_common.contracts.registry import BY_ROUTING_KEY
@@ -131,10 +134,12 @@ def copy_of(message: AbstractIncomingMessage, headers: dict[str, Any]) -> aio_pi
     What RabbitMQ noted about the old one (`x-death` and its like) stays behind: with it the broker could take a
     message on its way round for one that goes in circles, and drop it.
     """
-    kept = {name: value for name, value in message.headers.items() if name.startswith(("cloudEvents:", "x-alta-"))}
+    kept = {
+        name: _writable(value)
+        for name, value in message.headers.items()
+        if name.startswith(("cloudEvents:", "x-alta-")) or name == "traceparent"
+    }
     kept.pop(QUEUED_AT, None)
-    if "traceparent" in message.headers:
-        kept["traceparent"] = message.headers["traceparent"]
     exchange, routing_key = origin_of(message)
     copy = aio_pika.Message(
         message.body,
@@ -148,6 +153,15 @@ def copy_of(message: AbstractIncomingMessage, headers: dict[str, Any]) -> aio_pi
         headers={**kept, EXCHANGE: exchange, ROUTING_KEY: routing_key, **headers},
     )
     return _without_priority(copy)
+
+
+def _writable(value: Any) -> Any:
+    """Return a header's value, as text where the client library does not write what it reads: Latin-1, a long float."""
+    try:
+        encode.encode_table_value(value)
+    except (TypeError, ValueError, OverflowError, RecursionError, struct.error):
+        return value.decode("latin-1") if isinstance(value, bytes) else reprlib.repr(value)
+    return value
 
 
 def _without_priority(message: aio_pika.Message) -> aio_pika.Message:

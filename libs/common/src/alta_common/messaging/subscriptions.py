@@ -10,6 +10,7 @@ hand, no middleware, bodies left as they come.
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import aiormq
 import structlog
 from aio_pika import RobustChannel
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
@@ -87,8 +88,11 @@ class Subscriptions:
 
     @property
     def ended(self) -> list[str]:
-        """Return the queues that nobody consumes at the moment, because their channel has ended."""
-        return [queue for queue, channel in self._channels.items() if channel.is_closed]
+        """Return the queues that are not consumed at the moment.
+
+        Their channel has ended, or the broker has cancelled their consumer, as it does where a queue is deleted.
+        """
+        return [queue for queue, channel in self._channels.items() if channel.is_closed or not _consumes(channel)]
 
     async def restore(self) -> None:
         """Open the channels that have ended, and consume their queues again.
@@ -96,6 +100,8 @@ class Subscriptions:
         A channel that the broker closes is opened again by the client library, once: when that fails (the queue is
         missing at that moment, a leader is being elected) its queue would not be consumed any more, on a connection
         that lives. Raises what opening one raises.
+
+        On a channel that is open the client library consumes again by itself, as soon as the queue is there.
         """
         for channel in self._channels.values():
             if channel.is_closed:
@@ -127,6 +133,11 @@ class Subscriptions:
         if self._connection is not None:
             await close(self._connection)
             self._connection = None
+
+
+def _consumes(channel: RobustChannel) -> bool:
+    opened = channel._channel  # noqa: SLF001 - what is public waits for a connection
+    return opened is not None and isinstance(opened.channel, aiormq.Channel) and bool(opened.channel.consumers)
 
 
 async def _leave_as_is(message: RabbitMessage) -> RabbitMessage:

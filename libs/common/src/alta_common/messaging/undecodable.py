@@ -1,8 +1,9 @@
 """Messages whose properties the client library cannot decode.
 
-It reads them where it reads frames, and strictly: a timestamp in microseconds or a `type` in Latin-1 raises there. That
-ends the connection, and with it everything that is being handled; and again, whenever the broker delivers the message
-anew. A message that nobody can read must not be more than that: one message that nobody can read.
+It reads them where it reads frames, and strictly: a timestamp in microseconds, a `type` in Latin-1, or tables in tables
+in tables, hundreds of them, raise there. That ends the connection, and with it everything that is being handled; and
+again, whenever the broker delivers the message anew. A message that nobody can read must not be more than that: one
+message that nobody can read.
 """
 
 from collections.abc import Callable
@@ -40,7 +41,7 @@ def _tolerant(kind: str, otherwise: Read) -> Read:
     def read(value: bytes) -> tuple[int, Any]:
         try:
             return _strictly[kind](value)
-        except (ValueError, OverflowError, OSError) as error:
+        except (ValueError, OverflowError, OSError, RecursionError) as error:
             _damage.append(str(error))
             return otherwise(value)
 

@@ -64,7 +64,8 @@ class MailService:
     async def give_up(self, event: Event, error: Exception) -> None:
         """Note that an event's mail was tried for the last time; the event lies with the dead letters then."""
         async with self._sessions.begin() as session:
-            delivery = await DeliveryRepository(session).find(event.event_id)
+            # Held: it may be on its way all the same, and is then marked as sent by somebody else.
+            delivery = await DeliveryRepository(session).find(event.event_id, hold=True)
             if delivery is not None:
                 delivery.mark_failed(str(error))
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -34,14 +34,14 @@ class DeliveryRepository:
 
     async def lock(self, event_id: UUID) -> Delivery:
         """Return the event's delivery with its row held. Raises `NotFoundError`."""
-        found = await self._session.scalar(select(Delivery).where(Delivery.event_id == event_id).with_for_update())
+        found = await self.find(event_id, hold=True)
         if found is None:
             raise NotFoundError(f"there is no delivery for event {event_id}")
         return found
 
-    async def find(self, event_id: UUID) -> Delivery | None:
-        """Return the event's delivery, or None."""
-        return await self._session.get(Delivery, event_id)
+    async def find(self, event_id: UUID, *, hold: bool = False) -> Delivery | None:
+        """Return the event's delivery, or None; its row is held until the transaction ends if asked for."""
+        return await self._session.get(Delivery, event_id, with_for_update=hold)
 
     async def forget(self, before: datetime) -> None:
         """Drop what was made before this moment."""
