@@ -4,6 +4,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,6 +112,10 @@ def job(name: str, **kwargs: object) -> Task:
     return Task(f"pool_test_jobs:{name}", kwargs)
 
 
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 def gone(pid: int) -> bool:
     with suppress(ProcessLookupError):
         os.kill(pid, 0)
@@ -151,6 +156,21 @@ async def test_progress_is_heard_in_order_while_the_job_runs(create_pool) -> Non
     assert await pool.run(job("steps", count=5), on_progress=heard.append) == 5
 
     assert heard == [0, 1, 2, 3, 4]
+
+
+async def test_a_job_whose_progress_cannot_be_taken_does_not_answer_for_the_next_one(create_pool) -> None:
+    pool = create_pool()
+    await pool.start()
+
+    def refuse(step: object) -> None:
+        raise InvalidError(f"nobody wants to hear of {step}")
+
+    with pytest.raises(InvalidError, match="nobody wants to hear of 0"):
+        await pool.run(job("steps", count=5), on_progress=refuse)
+
+    heard: list[object] = []
+    assert await pool.run(job("add", a=1, b=2), on_progress=heard.append) == 3
+    assert heard == []
 
 
 async def test_a_jobs_exception_arrives_as_it_was_and_its_worker_lives_on(create_pool) -> None:
@@ -220,6 +240,34 @@ async def test_a_worker_killed_while_idle_is_replaced_before_the_next_job(create
     await asyncio.to_thread(lambda: [None for _ in iter(lambda: gone(pid), True)])
 
     assert await pool.run(job("pid")) != pid
+
+
+@pytest.mark.parametrize("error", [OSError("no more processes"), RuntimeError("can't start new thread")])
+async def test_a_worker_that_cannot_be_started_again_at_once_is_started_later_and_costs_no_file(
+    create_pool, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    pool = create_pool()
+    await pool.start()
+    await pool.run(job("pid"))
+    start, refused = asyncio.create_subprocess_exec, 0
+
+    async def refuse_once(*arguments: str, **options: Any) -> asyncio.subprocess.Process:
+        nonlocal refused
+        if not refused:
+            refused += 1
+            raise error
+        return await start(*arguments, **options)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse_once)
+    files = open_files()
+
+    os.kill(pool.pids[0], signal.SIGKILL)
+    with suppress(WorkerCrashedError):
+        await pool.run(job("pid"))
+
+    assert await pool.run(job("add", a=1, b=2)) == 3
+    assert refused == 1
+    assert open_files() <= files
 
 
 async def test_a_job_without_progress_is_killed_and_one_with_progress_is_not(create_pool) -> None:

@@ -12,6 +12,7 @@ from alta_common.engines.google.calls import Patience
 from alta_common.engines.port import EngineError, InputError
 from alta_common.errors import UnavailableError
 from alta_common.testing import eventually
+from alta_common.workers.pool import WorkerLimits, WorkerPool
 from alta_emulators.faults import Hang, RefusedError
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -130,6 +131,15 @@ async def test_a_broken_connection_shows_in_readiness(google: Any) -> None:
         return False
 
     await eventually(is_noticed)
+
+
+async def test_without_workers_to_prepare_files_it_is_not_ready(google: Any, serve: Any) -> None:
+    await serve()
+    await google.engine().check()
+    google.pool = WorkerPool("ocr", 1, WorkerLimits(job_seconds=60, step_seconds=60))
+
+    with pytest.raises(UnavailableError, match="no ocr worker is ready"):
+        await google.engine().check()
 
 
 async def test_a_cancelled_document_ends_its_calls(google: Any, serve: Any, pdf_file: MakePath) -> None:

@@ -129,6 +129,8 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "a page without size": (lambda: one_page(box=b"0 0 0 0"), READ),
     "a page of no numbers": (lambda: one_page(box=b"0 0 nan inf"), READ),
     "a page inside out": (lambda: one_page(box=b"600 800 0 0"), READ),
+    "a page much higher than wide": (lambda: one_page(b"2 700 3 20 re f", box=b"0 0 10 1000"), BLANK),
+    "a page much wider than high": (lambda: one_page(b"2 2 5000 3 re f", box=b"0 0 10000 10"), BLANK),
     "a page as thin as a thread": (lambda: one_page(b"", box=b"0 0 0.01 14400"), BLANK),
     "text at no place": (lambda: one_page(TEXT + b"BT /F1 1e38 Tf 1e38 0 0 1e38 1e38 1e38 Tm (far away) Tj ET"), READ),
     "an image that explodes": (

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from alta_ocr.engines.rapid import RapidEngine
 from alta_ocr.engines.spotted import SpottedLine
@@ -66,6 +66,28 @@ def test_a_line_knows_where_its_text_runs_and_its_words_lie_along_it(
         *(((word.box[0] + word.box[2]) / 2, (word.box[1] + word.box[3]) / 2) for word in line.words), strict=True
     )
     assert np.degrees(np.arctan2(y[-1] - y[0], x[-1] - x[0])) == pytest.approx(direction, abs=5)
+
+
+def test_a_line_on_a_narrow_strip_is_found_without_enlarging_the_strip_beyond_measure(
+    engine: RapidEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strip = Image.new("RGB", (100, 1600), "white")
+    ImageDraw.Draw(strip).text((10, 700), "Hello", font=ImageFont.load_default(28), fill="black")
+    looked_at: list[tuple[int, ...]] = []
+    detect = engine._engine.text_det
+
+    def watched(picture: np.ndarray) -> object:
+        looked_at.append(picture.shape)
+        return detect(picture)
+
+    monkeypatch.setattr(engine._engine, "text_det", watched)
+
+    [line] = spot(engine, bgr(strip))
+
+    assert line.text == "Hello"
+    assert line.box == pytest.approx((10, 705, 80, 730), abs=14)
+    assert looked_at
+    assert all(height <= 8 * width for height, width, _ in looked_at)
 
 
 def test_a_blank_page_has_no_lines(engine: RapidEngine) -> None:

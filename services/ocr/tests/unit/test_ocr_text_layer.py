@@ -83,6 +83,24 @@ def test_boxes_are_shares_of_what_is_left_of_a_page_that_was_cut_down(
     assert bottom == pytest.approx((50 + 3) / 200, abs=0.015)
 
 
+@pytest.mark.parametrize("rotation", [0, 90, 270])
+def test_a_page_that_is_read_from_right_to_left_is_turned_upright(read: Read, raw_pdf: PdfMaker, rotation: int) -> None:
+    # Helvetica's a to z are said to be Hebrew's alef and what follows, and written as they are seen.
+    hebrew = "1 begincodespacerange <00> <FF> endcodespacerange 1 beginbfrange <61> <7A> <05D0> endbfrange"
+    unicode = f"<</Length {len(hebrew)}>>stream\n{hebrew}\nendstream"
+    content = show("abcde fghij klmno"[::-1], 60, 700) + show("pqrst uvwxy"[::-1], 60, 670)
+    path = raw_pdf(content.encode(), font="/ToUnicode 6 0 R", objects=(unicode,))
+
+    page = read(path, rotation=rotation)
+
+    assert page is not None
+    assert page.rotation == -rotation % 360
+    assert [line.text for line in page.lines] == [
+        "\u05d0\u05d1\u05d2\u05d3\u05d4 \u05d5\u05d6\u05d7\u05d8\u05d9 \u05da\u05db\u05dc\u05dd\u05de",
+        "\u05df\u05e0\u05e1\u05e2\u05e3 \u05e4\u05e5\u05e6\u05e7\u05e8",
+    ]
+
+
 def test_a_page_that_was_scanned_sideways_and_turned_back_by_the_file_is_upright(read: Read, raw_pdf: PdfMaker) -> None:
     # Text drawn upwards on a page that is shown turned clockwise: the reader sees it upright.
     content = "".join(show(f"Line number {i} of a page", 100 + 30 * i, 100, matrix="0 1 -1 0") for i in range(4))

@@ -209,6 +209,16 @@ def test_a_word_wider_than_a_line_is_cut(make: Any) -> None:
     assert "".join("".join(cue.lines) for cue in cues) == "x" * 100
 
 
+def test_a_vowel_stays_with_the_letter_that_it_stands_over(make: Any) -> None:
+    # Every letter has the vowel "sara i" over it, which is in no class of combining marks.
+    cues = cues_of(make.transcript(make.segment("\u0e1a\u0e34" * 63, 0, pace_ms=9000)))
+
+    lines = [line for cue in cues for line in cue.lines]
+    assert "".join(lines) == "\u0e1a\u0e34" * 63
+    assert all(line.startswith("\u0e1a") for line in lines)
+    assert [columns(line) for line in lines] == [42, 21]
+
+
 @pytest.mark.parametrize("pace_ms", [0, 1])
 def test_words_of_no_length_still_give_captions_in_order(make: Any, pace_ms: int) -> None:
     cues = cues_of(make.transcript(make.segment(STORY, 100, pace_ms=pace_ms), make.segment("later", 0)))
@@ -256,6 +266,14 @@ def test_srt_is_read_by_others(make: Any) -> None:
     assert [one.content for one in read] == ["\n".join(cue.lines).replace("-->", "->") for cue in cues]
     assert [round(one.end / timedelta(milliseconds=1)) for one in read] == [cue.end_ms for cue in cues]
     assert "\r" not in srt(result)
+
+
+@pytest.mark.parametrize("arrow", ["-->", "--->", "<----->"])
+def test_nothing_that_is_said_in_srt_is_an_arrow(make: Any, arrow: str) -> None:
+    written = srt(make.transcript(make.segment(f"from here {arrow} to there", 0)))
+
+    assert written.count("-->") == 1
+    assert "->" in written.splitlines()[2]
 
 
 def test_vtt_is_read_by_others(make: Any) -> None:

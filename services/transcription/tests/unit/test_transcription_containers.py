@@ -168,6 +168,19 @@ def test_a_film_may_go_on_after_its_sound(container: str, sound: str, tmp_path: 
     assert not damaged(tmp_path / "film")
 
 
+@pytest.mark.parametrize("container", ["webm", "matroska"])
+def test_nothing_is_missed_of_a_recording_whose_clock_does_not_begin_at_zero(container: str, tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "later"), "w", format=container) as output:
+        stream = output.add_stream("libopus", rate=48000, layout="mono")
+        output.mux(frames_of(stream, tone(8.0), start=60.0) + stream.encode(None))
+    content = (tmp_path / "later").read_bytes()
+    (tmp_path / "half").write_bytes(content[: len(content) // 2])
+
+    assert decoded(tmp_path / "later").size / SAMPLE_RATE == pytest.approx(8.0, abs=0.15)
+    assert not damaged(tmp_path / "later")
+    assert damaged(tmp_path / "half")
+
+
 def test_a_length_that_is_guessed_is_not_missed(tmp_path: Path) -> None:
     """An MP3 without a header of its own, the beginning of which takes fewer bits than the rest."""
     content = b""

@@ -149,8 +149,9 @@ class WorkerPool:
             reason = "out_of_memory"
             raise WorkerMemoryError("The job needed more memory than a worker may use.") from None
         except Exception:
-            # The job's own exception: its worker is as good as before.
-            reason = None
+            # The job's own exception: its worker is as good as before. Unless it was who hears of the progress that
+            # failed: then the job is still at it, and its answer would be taken for that of the next one.
+            reason = "cancelled" if worker.is_busy else None
             raise
         finally:
             self._give_back(worker, reason)
@@ -187,8 +188,8 @@ class WorkerPool:
         while not self._closing:
             try:
                 self._idle.put_nowait(await self._start_worker())
-            except (WorkerStartError, OSError) as error:
-                log.warning("worker.start_failed", pool=self._name, error=str(error), pause_seconds=pause)
+            except Exception as error:  # noqa: BLE001  # nobody else would start it: the pool would stay smaller for ever
+                log.warning("worker.start_failed", pool=self._name, error=repr(error), pause_seconds=pause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             else:

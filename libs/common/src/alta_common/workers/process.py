@@ -6,7 +6,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from alta_common.workers.errors import WorkerCrashedError, WorkerMemoryError, WorkerTimeoutError
@@ -33,6 +33,7 @@ class WorkerProcess:
         self._writer = writer
         self._stderr = stderr
         self.units = 0
+        self.is_busy = False
 
     @property
     def pid(self) -> int:
@@ -53,6 +54,7 @@ class WorkerProcess:
         `WorkerCrashedError` when the process ends. After either, or when cancelled, `end` the worker.
         """
         os.ftruncate(self._stderr, 0)
+        self.is_busy = True
         deadline = asyncio.get_running_loop().time() + seconds
         await self._send(task)
         while True:
@@ -60,6 +62,7 @@ class WorkerProcess:
             if message.kind == "progress":
                 on_progress(message.value)
                 continue
+            self.is_busy = False
             self.units += message.units
             if message.kind == "error":
                 raise message.value
@@ -110,21 +113,26 @@ class WorkerProcess:
 
 async def start_worker(name: str, memory_bytes: int) -> WorkerProcess:
     """Start a worker process whose address space may grow to `memory_bytes` (0: without a limit)."""
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    # Native libraries write warnings to stderr whenever they like; only a crash makes them worth reading.
-    stderr, path = tempfile.mkstemp(prefix="alta-worker-")
-    os.unlink(path)  # noqa: PTH108  # nobody needs its name
-    os.set_blocking(stderr, True)
-    with theirs:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-X", "faulthandler", "-m", "alta_common.workers.child"),
-            *(str(theirs.fileno()), str(memory_bytes), name),
-            pass_fds=[theirs.fileno()],
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=stderr,
-        )
-    reader, writer = await asyncio.open_connection(sock=ours)
+    with ExitStack() as opened:
+        ours, theirs = socket.socketpair()
+        opened.callback(ours.close)
+        ours.setblocking(False)
+        with theirs:
+            # Native libraries write warnings to stderr whenever they like; only a crash makes them worth reading.
+            stderr, path = tempfile.mkstemp(prefix="alta-worker-")
+            opened.callback(os.close, stderr)
+            os.unlink(path)  # noqa: PTH108  # nobody needs its name
+            os.set_blocking(stderr, True)
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-X", "faulthandler", "-m", "alta_common.workers.child"),
+                *(str(theirs.fileno()), str(memory_bytes), name),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=stderr,
+            )
+        reader, writer = await asyncio.open_connection(sock=ours)
+        # The worker's own from here on: closed when it ends.
+        opened.pop_all()
     return WorkerProcess(process, reader, writer, stderr)

@@ -38,12 +38,17 @@ class DocumentAiEngine:
     def __init__(self, api: DocumentAiApi, pool: Workers, bucket: Bucket | None = None) -> None:
         self._api = api
         self._config = api.config
+        self._pool = pool
         self._cutter = Cutter(pool, api.config)
         self._online = OnlineReader(api, self._cutter)
         self._batch = BatchReader(api, self._cutter, bucket) if bucket else None
 
     async def check(self) -> None:
-        """Raise `UnavailableError` when the connection is broken or Google refuses us. Asks Google nothing."""
+        """Raise `UnavailableError` while no worker is warm, the connection is broken or Google refuses our calls.
+
+        Asks Google nothing.
+        """
+        await self._pool.check()
         self._api.check()
 
     async def close(self) -> None:

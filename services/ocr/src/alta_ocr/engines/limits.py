@@ -18,6 +18,9 @@ MAX_ASPECT = 50
 MIN_SIDE_PX = 8
 """Beyond these the engine's detector fails."""
 
+MAX_PAGE_ASPECT = 100
+"""Of a page of a PDF, which is not refused for its shape: beyond this it is a thread, on which nothing can be read."""
+
 MAX_RENDERED_PIXELS = 24_000_000
 """What one rendered page of a PDF may take, however long it is."""
 

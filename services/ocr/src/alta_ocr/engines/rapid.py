@@ -59,6 +59,10 @@ _DETECTOR_PX = 1280
 _SMALL_PRINT_PX = 18
 """Lines that come out lower than this (with the air around them) are looked for again, at full size."""
 
+_NARROWEST = 8
+"""RapidOCR enlarges a picture until it is 736 pixels wide: of one that is higher than this many times its width, a
+detector makes gigabytes. RapidOCR itself has the same limit for low ones."""
+
 _NEUTRAL = 127
 """Gray, which the recogniser takes for nothing."""
 
@@ -96,7 +100,7 @@ class RapidEngine:
         engine = self._engine
         # Averaging keeps thin strokes that the engine's own shrinking would skip.
         small = cv2.resize(picture, None, fx=reduction, fy=reduction, interpolation=cv2.INTER_AREA)
-        shown, record = engine.preprocess_img(small)
+        shown, record = engine.preprocess_img(_widened(small))
         shown, record = apply_vertical_padding(shown, record, engine.width_height_ratio, engine.min_height)
         boxes = engine.text_det(shown).boxes
         if boxes is None:
@@ -162,6 +166,18 @@ def _found(picture: Picture, quad: Quad) -> FoundLine:
     crop = get_rotate_crop_image(picture, quad.astype(np.float32))
     # Text of a line that stands on its end is taken to run downwards, its upper side to the right.
     return FoundLine(quad[[1, 2, 3, 0]] if _is_vertical(quad) else quad, _strip(crop))
+
+
+def _widened(picture: NDArray[Any]) -> Picture:
+    """Return a picture with paper on its right where it is too narrow for its height."""
+    import cv2
+
+    height, width = picture.shape[:2]
+    missing = math.ceil(height / _NARROWEST) - width
+    if missing <= 0:
+        return picture
+    paper = [float(value) for value in np.median(picture, axis=(0, 1))]
+    return np.asarray(cv2.copyMakeBorder(picture, 0, 0, 0, missing, cv2.BORDER_CONSTANT, value=paper), dtype=np.uint8)
 
 
 def _height_of(quads: Quads) -> float:

@@ -19,6 +19,7 @@ from alta_common.engines.port import InputError
 from alta_ocr.engines.limits import (
     LONG_SIDE_PX,
     MAX_ASPECT,
+    MAX_PAGE_ASPECT,
     MAX_RENDERED_PIXELS,
     MIN_SIDE_PX,
     RENDER_DPI,
@@ -78,6 +79,8 @@ class Frame:
 def render(page: Any) -> Picture | None:
     """Return a page of a PDF (pypdfium2's) at 150 dpi, smaller when it is large; None when it is too thin to show."""
     width, height = page.get_size()
+    if max(width, height) > MAX_PAGE_ASPECT * min(width, height):
+        return None
     scale = _scale(page, width, height)
     if min(width, height) * scale < MIN_SIDE_PX:
         return None

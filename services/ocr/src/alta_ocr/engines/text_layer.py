@@ -83,7 +83,7 @@ def read_text_layer(page: Any, number: int) -> Page | None:
     try:
         if not _has_trusted_text(text, page):
             return None
-        rotation = 0 if _runs_leftwards(text.text) else (360 - text.direction()) % 360
+        rotation = _rotation_of(text)
         width, height = page.get_size()
         if rotation in (90, 270):
             width, height = height, width
@@ -144,6 +144,15 @@ def _has_trusted_text(text: PdfText, page: Any) -> bool:
 
 def _letters_in(text: str) -> int:
     return sum(map(str.isalnum, text))
+
+
+def _rotation_of(text: PdfText) -> int:
+    """Return by how many degrees clockwise a page is to be turned for its text to stand upright."""
+    direction = text.direction()
+    if not _runs_leftwards(text.text):
+        return -direction % 360
+    # Where it runs across the page it is not known which way it was written; nobody sets it upside down.
+    return (180 - direction) % 360 if direction in {90, 270} else 0
 
 
 def _runs_leftwards(text: str) -> bool:

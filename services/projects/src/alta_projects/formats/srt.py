@@ -1,7 +1,11 @@
 """SubRip. It has no standard; readers agree on numbered cues, a comma before the milliseconds and a blank line."""
 
+import re
+
 from alta_common.contracts.results import TranscriptResult
 from alta_projects.formats.cues import Cue, cues_of
+
+_ARROW = re.compile("--+>")
 
 
 def srt(result: TranscriptResult) -> str:
@@ -15,7 +19,7 @@ def srt(result: TranscriptResult) -> str:
 
 def _cue(number: int, cue: Cue) -> str:
     # SubRip cannot escape; an arrow is the one thing that would be taken for the next cue.
-    text = "\n".join(cue.lines).replace("-->", "->")
+    text = _ARROW.sub("->", "\n".join(cue.lines))
     return f"{number}\n{_time(cue.start_ms)} --> {_time(cue.end_ms)}\n{text}\n"
 
 

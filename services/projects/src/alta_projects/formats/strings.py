@@ -40,6 +40,7 @@ def columns(text: str) -> int:
 
 
 def _width(character: str) -> int:
-    if unicodedata.combining(character):
+    # Of the vowels of Thai or Hindi that stand over or under a letter, many are in no class of combining marks.
+    if unicodedata.category(character) in {"Mn", "Me"}:
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alta_common.engines.port import InputError
-from alta_transcription.engines.completeness import is_incomplete
+from alta_transcription.engines.completeness import COUNTS_FROM_ZERO, is_incomplete
 from alta_transcription.engines.media import DEMUXERS, require_recording
 from alta_transcription.engines.mixing import Mix, mix_of
 from alta_transcription.engines.timeline import Timeline
@@ -109,11 +109,17 @@ class Recording:
         """Return when the file begins, as its streams have it: sound may begin later than the picture."""
         return (self._container.start_time or 0) / av.time_base
 
+    @property
+    def _claimed_from_start(self) -> float | None:
+        claimed, name = self.claimed_seconds, self._container.format.name
+        return claimed - max(self._start, 0.0) if claimed and name == COUNTS_FROM_ZERO else claimed
+
     def _lacks_its_end(self, seconds: float) -> bool:
         others = [stream for stream in self._container.streams if stream is not self._stream and not _is_cover(stream)]
         name, duration, time_base = self._container.format.name, self._stream.duration, self._stream.time_base
-        # Where a stream has a length of its own, that of the file may be the picture's.
-        claimed = float(duration * time_base) if duration and time_base else self.claimed_seconds
+        # Where a stream has a length of its own, that of the file may be the picture's. Matroska counts from 0 on, even
+        # where the sound begins an hour later: a part of a longer recording.
+        claimed = float(duration * time_base) if duration and time_base else self._claimed_from_start
         return is_incomplete(self._path, name, claimed, seconds, alone=not others)
 
     def _resampled(self, timeline: Timeline, channel: int | None) -> Iterator[Samples]:

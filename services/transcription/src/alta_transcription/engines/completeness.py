@@ -17,6 +17,8 @@ _LEAST_SHARE = 0.02
 _TELL_LENGTH = {"flac", "au", "mov,mp4,m4a,3gp,3g2,mj2"}
 # These have one length for all of their streams: a film may go on after its sound.
 _TELL_LENGTH_OF_ALL = "matroska,webm"
+COUNTS_FROM_ZERO = _TELL_LENGTH_OF_ALL
+"""Whose length is the time at which it ends, whenever it begins."""
 # Without one of these marks in its first frame, an MP3's length is guessed from its size.
 _MP3_MARKS = (b"Xing", b"Info", b"VBRI")
 _MP3_MARK_WITHIN = 2048
