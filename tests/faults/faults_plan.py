@@ -92,13 +92,9 @@ def refusals(seed: str, count: int) -> list[Step]:
     return [(Kind.UNHEARD,), *((Kind.UNHEARD, rng.choice(others)) for _ in range(count))]
 
 
-def consumer_rounds(seed: str, count: int, *, ordered: bool) -> list[Step]:
-    """Return every kind `count` times; to ordered consumers what their order is said to survive (ADR 0017).
-
-    The long alarm, which lasts most of a minute, comes once.
-    """
-    left_out = {ConsumerKind.LONG_ALARM, *([ConsumerKind.BROKER_KILLED] if ordered else [])}
-    kinds = [kind for kind in ConsumerKind if kind not in left_out]
+def consumer_rounds(seed: str, count: int) -> list[Step]:
+    """Return every kind `count` times; the long alarm, which lasts most of a minute, once."""
+    kinds = [kind for kind in ConsumerKind if kind is not ConsumerKind.LONG_ALARM]
     steps = [step for number in range(count) for step in shuffled(f"{seed}-{number}", kinds)]
     steps.insert(Random(f"{seed}-long-alarm").randrange(len(steps)), (ConsumerKind.LONG_ALARM,))
     return steps

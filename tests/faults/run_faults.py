@@ -96,9 +96,7 @@ async def _consumers(servers: PrivateServers, seed: str, options: argparse.Names
     # One that fails for ever would hold up its partition, by design.
     poison = AT_ONCE if partitions else list(POISON)
     async with prepared_consumers(servers, folder, seed, poison, partitions) as scenario:
-        problems = await scenario.run(
-            consumer_rounds(seed, options.rounds, ordered=partitions > 0), options.messages, tell
-        )
+        problems = await scenario.run(consumer_rounds(seed, options.rounds), options.messages, tell)
     print_table(scenario.happened, scenario.strikes.notes)
     published, dead = len(scenario.publisher.published), len(scenario.dead)
     print(f"\nmessages {published}, each with its effect; {dead} dead of {len(scenario.publisher.poison)} poisoned")

@@ -14,7 +14,7 @@ from alta_stack.settings import plain_environment
 USER = "alta"
 _NAMES = frozenset({"beam.smp", "epmd", "erl_child_setup", "inet_gethost", "rabbitmq-server"})
 # The last one spreads the partitions of ordered consumers (docs/adr/0017).
-_PLUGINS = ("rabbitmq_management", "rabbitmq_prometheus", "rabbitmq_consistent_hash_exchange")
+_PLUGINS = ("rabbitmq_management", "rabbitmq_prometheus")
 # Erlang's schedulers spin while they wait; on a developer's machine the processor has better things to do.
 _QUIET = "+sbwt none +sbwtdcpu none +sbwtdio none"
 

@@ -3,21 +3,24 @@
 import asyncio
 import shutil
 import subprocess
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from uuid import UUID
 
 import aio_pika
 import pytest
 
 from alta_common.contracts.event import Event
-from alta_common.contracts.projects import DocumentOcrCancelled, DocumentOcrRequested
+from alta_common.contracts.projects import DocumentOcrCancelled, DocumentOcrRequested, ProjectCreated
 from alta_common.errors import UnavailableError
 from alta_common.ids import new_id
 from alta_common.messaging.broker import ConfirmedSender
-from alta_common.messaging.consumers import Consumer, ConsumerApp, Handler
+from alta_common.messaging.consumers import Consumer, ConsumerApp, Handler, Ordered
+from alta_common.messaging.partitions import line_of
 from alta_common.messaging.publisher import EventPublisher
-from alta_common.messaging.topology import RetryDelay, declare_topology
+from alta_common.messaging.topology import EMAIL_QUEUE, RetryDelay, declare_topology
 from alta_common.testing import eventually
 from alta_common.testing.servers import local_folder
 from alta_stack.infra import wait_for
@@ -76,6 +79,45 @@ async def test_consumers_and_publishers_survive_a_broker_that_is_killed_and_come
     await eventually(lambda: is_ready(app))
     await app.stop()
     await publisher.stop()
+
+
+@pytest.mark.parametrize("ends", ["stop", "kill"])
+async def test_the_events_of_an_aggregate_keep_their_order_while_the_broker_ends_and_begins(
+    own_broker: RabbitmqServer, ends: str
+) -> None:
+    projects, handled = [new_id() for _ in range(20)], defaultdict[UUID, list[str]](list)
+    gate = asyncio.Event()
+
+    async def read(event: ProjectCreated) -> None:
+        await gate.wait()
+        handled[event.project_id].append(event.name)
+
+    ordered = Ordered(8, pauses=(timedelta(seconds=1),))
+    consumer = Consumer(EMAIL_QUEUE, [Handler(ProjectCreated, read)], time_limit=timedelta(minutes=5), ordered=ordered)
+    app, publisher = ConsumerApp(own_broker.url, "ordered", [consumer], 1), EventPublisher(own_broker.url, "projects")
+    await publisher.start()
+    await app.start()
+    for number in ("1", "2"):
+        for project in projects:
+            await publisher.publish(ProjectCreated(project_id=project, name=number, created_by=project))
+
+    await asyncio.to_thread(getattr(own_broker, ends))
+    own_broker.launch()
+    await asyncio.to_thread(wait_for, own_broker)
+    for project in projects:
+        await until_published(publisher, ProjectCreated(project_id=project, name="3", created_by=project))
+    # All that there is lies in the partitions, wherever that is now.
+    await eventually(lambda: is_dealt_out(own_broker))
+    gate.set()
+    await eventually(lambda: all("3" in handled[project] for project in projects))
+
+    assert [list(dict.fromkeys(handled[project])) for project in projects] == [["1", "2", "3"]] * 20
+    await app.stop()
+    await publisher.stop()
+
+
+async def is_dealt_out(broker: RabbitmqServer) -> bool:
+    return await depth(broker, line_of(EMAIL_QUEUE)) == 0
 
 
 @asynccontextmanager

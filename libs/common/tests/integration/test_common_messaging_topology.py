@@ -13,7 +13,6 @@ from alta_common.messaging.topology import (
     declare_topology,
     is_broadcast,
     queues_for,
-    refusals,
 )
 from alta_common.testing import eventually
 
@@ -58,13 +57,6 @@ async def test_a_queue_of_another_kind_is_left_alone_and_the_way_out_is_named(ra
         waiting = asyncio.create_task(when_there(rabbitmq_url, lambda: declare_topology(rabbitmq_url)))
         await (await connection.channel()).queue_delete("email_queue")
         await waiting
-
-
-async def test_a_plugin_that_is_missing_is_named(rabbitmq_url: str) -> None:
-    with pytest.raises(TopologyConflictError, match="rabbitmq_consistent_hash_exchange"), refusals("it"):
-        async with await aio_pika.connect(rabbitmq_url) as connection:
-            # To the broker the kind of exchange that a plugin brings is as unknown without it as any other.
-            await (await connection.channel()).declare_exchange("spread", "x-no-such-kind")
 
 
 async def test_a_rejected_message_is_dead_in_its_own_dead_queue(channel: aio_pika.abc.AbstractChannel) -> None:

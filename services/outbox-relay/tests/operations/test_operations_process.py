@@ -185,16 +185,20 @@ async def test_partitions_of_ordered_queues_are_listed(operations, queues_once, 
     try:
         states = await operations.queues.measure()
         remembered = await operations.queues.measure()
-        found = await Partitions(QueueCounter(AWAY)).find(["default", "webhook_queue.p10", "webhook_queue.p9", "x.p1"])
+        found = await Partitions(QueueCounter(AWAY)).find(
+            ["default", "webhook_queue.p10", "webhook_queue.p9", "webhook_queue.line", "x.p1"]
+        )
     finally:
         await declare_partitions(queues_once, "webhook_queue", 0)
-        await broker.forget("webhook_queue.p0", "webhook_queue.p1", exchange="webhook_queue.ordered")
+        await broker.forget(
+            "webhook_queue.line", "webhook_queue.p0", "webhook_queue.p1", exchange="webhook_queue.ordered"
+        )
 
     for measured_once in (states, remembered):
-        partitions = {state.name: state for state in measured_once if ".p" in state.name}
-        assert list(partitions) == ["webhook_queue.p0", "webhook_queue.p1"]
+        partitions = {state.name: state for state in measured_once if state.name.endswith((".line", ".p0", ".p1"))}
+        assert list(partitions) == ["webhook_queue.line", "webhook_queue.p0", "webhook_queue.p1"]
         assert partitions["webhook_queue.p0"].ready == 0
-    assert [queue.name for queue in found] == ["webhook_queue.p9", "webhook_queue.p10"]
+    assert [queue.name for queue in found] == ["webhook_queue.line", "webhook_queue.p9", "webhook_queue.p10"]
 
 
 async def test_the_management_api_says_what_is_unacknowledged(servers, management, queues_once, broker):

@@ -20,8 +20,8 @@ from alta_common.messaging.broker import (
 )
 from alta_common.messaging.delivery import DeliveryProcess, Handler, HandlerTimeoutError
 from alta_common.messaging.handover import Handover
-from alta_common.messaging.ordered import Mover, Ordered, OrderedDelivery
-from alta_common.messaging.partitions import declare_partitions, partition_of
+from alta_common.messaging.ordered import Dealer, Mover, Ordered, OrderedDelivery
+from alta_common.messaging.partitions import declare_partitions, line_of, partition_of
 from alta_common.messaging.subscriptions import Subscriptions
 from alta_common.messaging.suspects import Suspects
 from alta_common.messaging.topology import RETRY_LADDER, RetryDelay, declare_topology, ordered_exchange_of
@@ -34,6 +34,7 @@ log = structlog.get_logger()
 
 _KEEPER_SECONDS = 1.0
 _MOVED_AT_ONCE = 10
+_DEALT_AT_ONCE = 100
 
 Run = Callable[[AbstractIncomingMessage], Awaitable[None]]
 
@@ -207,6 +208,8 @@ class ConsumerApp:
             )
             deliver = self._delivering(queue, in_order.run)
             subscriptions.add(partition_of(queue, number), prefetch, deliver, in_order=True)
+        dealer = Dealer(queue, handover, ordered.partitions, self._stopping)
+        subscriptions.add(line_of(queue), _DEALT_AT_ONCE, self._delivering(queue, dealer.run), in_order=True)
         self._move(subscriptions, consumer, queue)
 
     def _move(self, subscriptions: Subscriptions, consumer: Consumer, queue: str) -> None:

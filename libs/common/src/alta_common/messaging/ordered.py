@@ -16,6 +16,7 @@ from aio_pika.exceptions import ChannelInvalidStateError
 
 from alta_common.messaging.delivery import Attempt, DeliveryProcess, Handler
 from alta_common.messaging.handover import Handover
+from alta_common.messaging.partitions import number_for, partition_of
 from alta_common.messaging.suspects import Suspects
 
 IN_PLACE_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (1, 5, 15, 30, 60))
@@ -117,10 +118,28 @@ class OrderedDelivery(DeliveryProcess):
                 await self._stopping.wait()
 
     def _is_lost(self, message: AbstractIncomingMessage) -> bool:
-        try:
-            return self._stopping.is_set() or message.channel.is_closed
-        except ChannelInvalidStateError:
-            return True
+        return self._stopping.is_set() or _is_lost(message)
+
+
+class Dealer:
+    """Deals the messages of a line out to their partitions: those of a partition one by one, so that each keeps order.
+
+    What is dealt out twice (its acknowledgement was lost, or its connection) comes behind what was dealt out since; the
+    first of the two is in order, and the second is what the inbox drops.
+    """
+
+    def __init__(self, queue: str, handover: Handover, partitions: int, stopping: asyncio.Event) -> None:
+        self._queue = queue
+        self._handover = handover
+        self._turns = [asyncio.Lock() for _ in range(partitions)]
+        self._stopping = stopping
+
+    async def run(self, message: AbstractIncomingMessage) -> None:
+        """Give one message to its partition, once those before it are there."""
+        number = number_for(message.headers, len(self._turns))
+        async with self._turns[number]:
+            if not (self._stopping.is_set() or _is_lost(message)):
+                await self._handover.to_exchange(message, "", partition_of(self._queue, number))
 
 
 class Mover:
@@ -136,3 +155,11 @@ class Mover:
         """Move one message."""
         async with self._turn:
             await self._handover.to_exchange(message, self._exchange, self._routing_key)
+
+
+def _is_lost(message: AbstractIncomingMessage) -> bool:
+    """Say whether the broker has taken a message back, because its channel has ended."""
+    try:
+        return message.channel.is_closed
+    except ChannelInvalidStateError:
+        return True

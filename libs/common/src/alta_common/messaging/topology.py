@@ -13,7 +13,7 @@ from typing import Any
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed, ConnectionClosed
+from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from alta_common.contracts.registry import EXCHANGES
 from alta_common.messaging.queues import (
@@ -123,15 +123,7 @@ def refusals(what: str) -> Iterator[None]:
     """Name what the broker will not declare, and what to do about it."""
     try:
         yield
-    except (ChannelPreconditionFailed, ConnectionClosed) as error:
-        # A kind of exchange that is not known costs the connection, from RabbitMQ 4.0 on the channel only.
-        if "exchange type" in str(error):
-            raise TopologyConflictError(
-                f"{what} cannot be declared: enable the broker's plugin rabbitmq_consistent_hash_exchange. "
-                f"The broker says: {error}"
-            ) from error
-        if isinstance(error, ConnectionClosed):
-            raise
+    except ChannelPreconditionFailed as error:
         raise TopologyConflictError(
             f"{what} cannot be declared: something of that name exists with other arguments, as an older version "
             f"declared it. Move its messages away and delete it (docs/operations/messaging.md, migrating a queue). "

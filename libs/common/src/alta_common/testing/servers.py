@@ -120,7 +120,6 @@ def _rabbitmq_container(closing: contextlib.ExitStack) -> Broker:
 
     container = DockerContainer("rabbitmq:3-management").with_exposed_ports(5672, 15672)
     closing.enter_context(container.waiting_for(LogMessageWaitStrategy("Server startup complete")))
-    container.exec(["rabbitmq-plugins", "enable", "rabbitmq_consistent_hash_exchange"])
     host = container.get_container_host_ip()
     return Broker(
         f"amqp://guest:guest@{host}:{container.get_exposed_port(5672)}/",

@@ -4,12 +4,12 @@ import re
 import time
 from collections.abc import Iterable
 
-from alta_common.messaging.partitions import partition_of
+from alta_common.messaging.partitions import line_of, partition_of
 from alta_common.messaging.topology import QUEUES
 from alta_outbox_relay.broker.counts import QueueCounter
 from alta_outbox_relay.models.queue import Queue, QueueKind
 
-_NAME = re.compile(f"({'|'.join(map(re.escape, QUEUES))})\\.p(\\d+)")
+_NAME = re.compile(f"({'|'.join(map(re.escape, QUEUES))})\\.(?:line|p(\\d+))")
 # The broker logs each question after a queue that is not there.
 _LOOK_AGAIN_SECONDS = 600.0
 
@@ -27,7 +27,7 @@ class Partitions:
         known = list(names)
         if known:
             found = [match for match in map(_NAME.fullmatch, known) if match]
-            return [_queue(match[0]) for match in sorted(found, key=lambda match: (match[1], int(match[2])))]
+            return [_queue(match[0]) for match in sorted(found, key=_place)]
         if self._looked_at is None or time.monotonic() - self._looked_at > _LOOK_AGAIN_SECONDS:
             self._found = [_queue(name) for queue in QUEUES for name in await self._ask(queue)]
             self._looked_at = time.monotonic()
@@ -35,11 +35,16 @@ class Partitions:
 
     async def _ask(self, queue: str) -> list[str]:
         there: list[str] = []
-        while True:
-            name = partition_of(queue, len(there))
-            if (await self._counter.count([name]))[name] is None:
-                return there
+        name = line_of(queue)
+        while (await self._counter.count([name]))[name] is not None:
             there.append(name)
+            name = partition_of(queue, len(there) - 1)
+        return there
+
+
+def _place(match: re.Match[str]) -> tuple[str, int]:
+    """Return where a queue stands in a list: behind the line come the partitions, by their numbers."""
+    return match[1], int(match[2] or -1)
 
 
 def _queue(name: str) -> Queue:
